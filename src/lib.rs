@@ -1,0 +1,1 @@
+//! coterie: customer segmentation on a data lake.

@@ -1,0 +1,3 @@
+//! The `coterie` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Behavioural SQL functions for DataFusion.
