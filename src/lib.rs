@@ -1,1 +1,5 @@
 //! coterie: customer segmentation on a data lake.
+
+pub mod diagnostic;
+pub mod error;
+pub mod segment;
