@@ -96,6 +96,13 @@ pub enum Node {
         /// `TRY_CAST`: NULL instead of an error.
         lenient: bool,
     },
+    /// `x AT TIME ZONE 'zone'`.
+    AtTimeZone {
+        /// The timestamp.
+        expr: Box<Expr>,
+        /// The name of the zone.
+        zone: String,
+    },
     /// A function; whether scalar, aggregate or window is known once names are resolved.
     Call(Box<Call>),
     /// `x -> body`, an argument of a higher-order function.

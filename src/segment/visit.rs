@@ -6,7 +6,10 @@ use super::{Expr, Node};
 pub fn children(expr: &Expr) -> Vec<&Expr> {
     match &expr.node {
         Node::Literal(_) | Node::Column(_) => vec![],
-        Node::Unary { expr, .. } | Node::Is { expr, .. } | Node::Cast { expr, .. } => vec![expr],
+        Node::Unary { expr, .. }
+        | Node::Is { expr, .. }
+        | Node::Cast { expr, .. }
+        | Node::AtTimeZone { expr, .. } => vec![expr],
         Node::Lambda { body, .. } => vec![body],
         Node::Field { of, .. } => vec![of],
         Node::Binary { left, right, .. } => vec![left, right],
@@ -39,7 +42,10 @@ pub fn children(expr: &Expr) -> Vec<&Expr> {
 pub fn children_mut(expr: &mut Expr) -> Vec<&mut Expr> {
     match &mut expr.node {
         Node::Literal(_) | Node::Column(_) => vec![],
-        Node::Unary { expr, .. } | Node::Is { expr, .. } | Node::Cast { expr, .. } => vec![expr],
+        Node::Unary { expr, .. }
+        | Node::Is { expr, .. }
+        | Node::Cast { expr, .. }
+        | Node::AtTimeZone { expr, .. } => vec![expr],
         Node::Lambda { body, .. } => vec![body],
         Node::Field { of, .. } => vec![of],
         Node::Binary { left, right, .. } => vec![left, right],
