@@ -1,0 +1,1 @@
+//! Algorithms on slices: no DataFusion types, the only home of `unsafe`.
