@@ -8,6 +8,8 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 
+use crate::aggregate;
+
 /// Every scalar function.
 pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
     vec![
@@ -24,10 +26,16 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
 pub fn all_aggregate() -> Vec<Arc<AggregateUDF>> {
     vec![
         // sequence
+        aggregate::did_then::did_then_udaf(),
+        aggregate::did_without::did_without_udaf(),
+        aggregate::window_funnel::window_funnel_udaf(),
         // retention
         // session
+        aggregate::session_count::session_count_udaf(),
         // recency, frequency, monetary
+        aggregate::nth_time::nth_time_udaf(),
         // first and last
+        aggregate::most_frequent::most_frequent_udaf(),
         // sets
         // sketches
     ]
