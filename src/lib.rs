@@ -4,3 +4,4 @@ pub mod diagnostic;
 pub mod error;
 pub mod segment;
 pub mod storage;
+pub mod warehouse;
