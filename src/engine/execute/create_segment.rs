@@ -58,7 +58,7 @@ fn store_of(scope: &Scope, create: &CreateSegment) -> Result<String> {
             None => Err(scope.unknown_store(&name.value).at(name.span).into()),
         };
     }
-    let names: Vec<&str> = scope.snapshot.names(warehouse::Kind::ProfileStore).collect();
+    let names = scope.names(warehouse::Kind::ProfileStore);
     match names[..] {
         [only] => Ok(only.to_owned()),
         [] => {
