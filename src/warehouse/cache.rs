@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::layout::{Mark, Place};
+use super::layout::Place;
+use super::marker::Mark;
 use super::{Entry, Kind};
 
 /// All is listed again after this time, or after a multiple of what listing takes, whichever is longer.
