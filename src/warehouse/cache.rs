@@ -16,10 +16,13 @@ const RELIST_SHARE: u32 = 20;
 /// thousand entries.
 const SHARDS: u64 = 64;
 
+/// Entries by name.
+type Shard = HashMap<String, Arc<Entry>>;
+
 /// The newest version of every entry, as of one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    shards: BTreeMap<(Kind, u64), Arc<HashMap<String, Arc<Entry>>>>,
+    shards: BTreeMap<(Kind, u64), Arc<Shard>>,
 }
 
 impl Snapshot {
