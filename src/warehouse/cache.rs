@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::layout::{Mark, Place};
+use super::layout::Place;
+use super::marker::Mark;
 use super::{Entry, Kind};
 
 /// All is listed again after this time, or after a multiple of what listing takes, whichever is longer.
@@ -15,10 +16,13 @@ const RELIST_SHARE: u32 = 20;
 /// thousand entries.
 const SHARDS: u64 = 64;
 
+/// Entries by name.
+type Shard = HashMap<String, Arc<Entry>>;
+
 /// The newest version of every entry, as of one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    shards: BTreeMap<(Kind, u64), Arc<HashMap<String, Arc<Entry>>>>,
+    shards: BTreeMap<(Kind, u64), Arc<Shard>>,
 }
 
 impl Snapshot {

@@ -1,4 +1,4 @@
-//! The files of a warehouse: names, listing, reading, the marker and the version of the layout.
+//! The files of a warehouse: names, listing, reading and the version of the layout.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,6 @@ use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::diagnostic;
 use crate::error::{Error, Result, from_object_store};
@@ -30,10 +29,6 @@ pub(super) struct Place {
     pub(super) name: String,
     pub(super) version: u64,
 }
-
-/// The state of the marker: equal when nobody wrote in between.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Mark(Option<String>);
 
 /// The contents of `coterie.json`. A newer one may hold more.
 #[derive(Serialize, Deserialize)]
@@ -137,25 +132,9 @@ pub(super) async fn read(store: &dyn ObjectStore, root: &Path, place: Place) -> 
     Ok(entry)
 }
 
-/// The marker as it is now.
-pub(super) async fn mark(store: &dyn ObjectStore, root: &Path) -> Result<Mark> {
-    match store.head(&join(root, &["catalog", "changed"])?).await {
-        // Stores without tags have times.
-        Ok(found) => Ok(Mark(Some(found.e_tag.unwrap_or_else(|| found.last_modified.to_string())))),
-        Err(StoreError::NotFound { .. }) => Ok(Mark(None)),
-        Err(error) => Err(from_object_store(error)),
-    }
-}
-
-/// Changes the marker, and tells what it is then.
-pub(super) async fn set_mark(store: &dyn ObjectStore, root: &Path) -> Result<Mark> {
-    let path = join(root, &["catalog", "changed"])?;
-    let text = Uuid::new_v4().to_string();
-    let put = store.put(&path, text.into()).await.map_err(from_object_store)?;
-    match put.e_tag {
-        Some(tag) => Ok(Mark(Some(tag))),
-        None => mark(store, root).await,
-    }
+/// The path of the marker.
+pub(super) fn marker_path(root: &Path) -> Result<Path> {
+    join(root, &["catalog", "changed"])
 }
 
 fn join(root: &Path, parts: &[&str]) -> Result<Path> {

@@ -3,7 +3,7 @@
 //! ```text
 //! <warehouse>/coterie.json                                the version of this layout
 //! <warehouse>/catalog/<kind>/<name>/<version>.json        one entry; never rewritten, the highest version counts
-//! <warehouse>/catalog/changed                             rewritten after every entry, so that others notice
+//! <warehouse>/catalog/changed                             changed after every entry, so that others notice
 //! ```
 //!
 //! An entry is created with put-if-absent: of two writers of one version, one wins and the other gets
@@ -13,6 +13,7 @@
 mod cache;
 mod entry;
 mod layout;
+mod marker;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ use crate::storage::{Stores, locate, shown};
 use cache::Cache;
 pub use cache::Snapshot;
 pub use entry::{Entry, Kind};
+use marker::{Mark, Marker};
 
 /// How many entries are read at once.
 const READS: usize = 32;
@@ -41,6 +43,7 @@ pub struct Warehouse {
     url: Url,
     store: Arc<dyn ObjectStore>,
     root: Path,
+    marker: Marker,
     cache: Mutex<Cache>,
 }
 
@@ -74,7 +77,8 @@ impl Warehouse {
         let root = Path::from_url_path(url.path()).map_err(|error| from_object_store(error.into()))?;
         let format = layout::check(store.as_ref(), &root, &shown(&url)).await?;
         let cache = Mutex::new(Cache::new(location.is_some(), format));
-        Ok(Self { url, store, root, cache })
+        let marker = Marker::new(&url, layout::marker_path(&root)?);
+        Ok(Self { url, store, root, marker, cache })
     }
 
     /// Where it is; ends in `/`.
@@ -95,10 +99,10 @@ impl Warehouse {
     pub async fn snapshot(&self) -> Result<Arc<Snapshot>> {
         let mut cache = self.cache.lock().await;
         let mark = match cache.is_shared() {
-            true => layout::mark(self.store.as_ref(), &self.root).await?,
+            true => self.marker.look(self.store.as_ref()).await?,
             // Nobody else writes to this process's memory.
             false if cache.is_listed() => return Ok(cache.snapshot()),
-            false => layout::Mark::default(),
+            false => Mark::default(),
         };
         if !cache.is_fresh(&mark) {
             let started = std::time::Instant::now();
@@ -142,11 +146,10 @@ impl Warehouse {
             }
             Err(error) => return Err(from_object_store(error)),
         }
-        let before = if shared { Some(layout::mark(self.store.as_ref(), &self.root).await?) } else { None };
         self.cache.lock().await.add(entry);
-        if let Some(before) = before {
-            let after = layout::set_mark(self.store.as_ref(), &self.root).await?;
-            self.cache.lock().await.set_marked(&before, after);
+        if shared {
+            let (before, now) = self.marker.change(self.store.as_ref()).await?;
+            self.cache.lock().await.set_marked(&before, now);
         }
         Ok(version)
     }

@@ -181,16 +181,16 @@ async fn many_entries_take_seconds() {
     let warehouse = open(&folder).await;
     let started = Instant::now();
     // Each statement looks, then writes.
-    for at in 0..2_000 {
+    for at in 0..500 {
         let snapshot = warehouse.snapshot().await.unwrap();
         assert!(snapshot.get(Kind::Segment, "s").is_none());
         warehouse.put(segment(&format!("s{at}"), None)).await.unwrap();
     }
     let wrote = started.elapsed();
     let started = Instant::now();
-    for _ in 0..2_000 {
+    for _ in 0..500 {
         warehouse.snapshot().await.unwrap();
     }
-    println!("2,000 entries: {wrote:?}, 2,000 looks: {:?}", started.elapsed());
-    assert!(wrote.as_secs() < 60);
+    println!("500 entries: {wrote:?}, 500 looks: {:?}", started.elapsed());
+    assert!(wrote.as_secs() < 30);
 }
