@@ -43,8 +43,12 @@ pub async fn show(session: &Session, sql: &str) -> String {
 /// The first column of a script's last statement, as sorted text.
 pub async fn column(session: &Session, sql: &str) -> Vec<String> {
     let batches = run(session, sql).await.unwrap_or_else(|error| panic!("{}", render(&error, sql)));
+    first_column(&batches)
+}
+
+fn first_column(batches: &[RecordBatch]) -> Vec<String> {
     let mut values = vec![];
-    for batch in &batches {
+    for batch in batches {
         let column = batch.column(0);
         for row in 0..batch.num_rows() {
             values.push(arrow::util::display::array_value_to_string(column, row).unwrap());
@@ -116,7 +120,11 @@ CREATE PROFILE STORE shop
   LOOKUP products KEY (sku) ON events (sku);
 ";
 
-/// The members of a rule in the tiny shop.
-pub async fn members(session: &Session, rule: &str) -> Vec<String> {
-    column(session, &format!("SELECT * FROM matching('shop', $rule$ {rule} $rule$)")).await
+/// The members of a rule in the tiny shop, sorted, or the error as users see it.
+pub async fn try_members(session: &Session, rule: &str) -> Result<Vec<String>, String> {
+    let sql = format!("SELECT * FROM matching('shop', $rule$ {rule} $rule$)");
+    match run(session, &sql).await {
+        Ok(batches) => Ok(first_column(&batches)),
+        Err(error) => Err(render(&error, &sql)),
+    }
 }
