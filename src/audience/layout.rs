@@ -31,8 +31,9 @@ pub(super) mod column {
     pub(crate) const EXITED_AT: usize = 4;
 }
 
-/// Longer directory names are cut: they are for people, the log holds the segment's name.
-const LONGEST_DIRECTORY: usize = 120;
+/// Longer directory names are cut, since file systems refuse them. The log holds the segment's name; only readers that
+/// go by the directory are misled.
+const LONGEST_DIRECTORY: usize = 240;
 
 /// One store's table: its place and its columns.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl Layout {
             || Error::new(Kind::Storage, format!("`{root}` cannot hold audiences: it is no folder"));
         url.path_segments_mut().map_err(|()| no_folder())?.pop_if_empty().extend([
             "audiences",
-            &encode(store),
+            &folder(store),
             "",
         ]);
         let prefix = Path::from_url_path(url.path())
@@ -128,31 +129,36 @@ impl Layout {
     }
 }
 
-/// The path of a new data file, relative to the table.
+/// The path of a new data file, relative to the table. The directory is named as Hive would: the Delta log says which
+/// segment a file holds, but some readers (Polars) read it off the path.
 pub(super) fn new_file(segment: &str) -> String {
-    let mut folder = encode(segment);
+    let mut folder = format!("{SEGMENT}={}", escape(segment, '%', "_-"));
     if folder.len() > LONGEST_DIRECTORY {
         folder.truncate(LONGEST_DIRECTORY);
         // An escape stays whole.
-        if let Some(cut) = folder.rfind(ESCAPE).filter(|at| at + 3 > folder.len()) {
+        if let Some(cut) = folder.rfind('%').filter(|at| at + 3 > folder.len()) {
             folder.truncate(cut);
         }
     }
-    format!("{SEGMENT}={folder}/{}.zstd.parquet", Uuid::new_v4())
+    format!("{folder}/{}.zstd.parquet", Uuid::new_v4())
 }
 
-/// Introduces two hexadecimal digits. Percent signs would do, were paths not percent-encoded once more, and decoded
-/// once too often, on their way through URLs.
-const ESCAPE: char = '-';
+/// A store as one part of a path. Percent signs would do, were the table's own path not decoded once too often on its
+/// way through URLs.
+fn folder(store: &str) -> String {
+    escape(store, '-', "_")
+}
 
-/// A name as one part of a path, the same on every file system and object store, different for different names.
-fn encode(name: &str) -> String {
+/// A name in letters and digits that are the same on every file system and object store, different for different names:
+/// other bytes become `sign` and two hexadecimal digits, except those that are `plain`.
+fn escape(name: &str, sign: char, plain: &str) -> String {
     let mut path = String::with_capacity(name.len());
     for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || byte == b'_' {
-            path.push(char::from(byte));
+        let letter = char::from(byte);
+        if letter.is_ascii_alphanumeric() || plain.contains(letter) {
+            path.push(letter);
         } else {
-            path.push_str(&format!("{ESCAPE}{byte:02X}"));
+            path.push_str(&format!("{sign}{byte:02X}"));
         }
     }
     path
@@ -218,11 +224,11 @@ mod tests {
 
     #[test]
     fn a_directory_name_is_never_cut_inside_an_escape() {
-        for n in 110..130 {
+        for n in 220..240 {
             let file = new_file(&format!("{}ü", "x".repeat(n)));
             let folder = file.split('/').next().unwrap().to_owned();
-            assert!(folder.len() <= LONGEST_DIRECTORY + SEGMENT.len() + 1);
-            for (at, _) in folder.match_indices(ESCAPE) {
+            assert!(folder.len() <= LONGEST_DIRECTORY);
+            for (at, _) in folder.match_indices('%') {
                 assert!(folder[at + 1..].len() >= 2, "{folder}");
             }
         }

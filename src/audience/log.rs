@@ -1,7 +1,7 @@
 //! The Delta log: which files hold which segment, and the one place where a new version is made.
 //!
 //! A commit is one file that is created if it is absent, so of two writers one comes first and the other looks
-//! again. The log is never cleaned up, since it is also the list of evaluations; checkpoints keep reading it fast.
+//! again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use deltalake_core::kernel::transaction::{CommitData, PROTOCOL, TransactionError
 use deltalake_core::kernel::{Action, Add, CommitInfo, EagerSnapshot, Protocol, StructType, new_metadata};
 use deltalake_core::logstore::{CommitOrBytes, LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
-use deltalake_core::{DeltaTable, DeltaTableError, checkpoints};
+use deltalake_core::{DeltaTable, DeltaTableError};
 use object_store::ObjectStore;
 use object_store::prefix::PrefixStore;
 use serde_json::{Value, json};
@@ -20,14 +20,12 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::layout::{Layout, SEGMENT};
+use super::maintain::CHECKPOINT_INTERVAL;
 use crate::diagnostic::Kind;
 use crate::error::{Error, Result};
 
 /// The key of the report in a commit's information.
 pub(super) const REPORT: &str = "coterie";
-
-/// A checkpoint every so many versions: few enough to read back, many enough to be cheap.
-const CHECKPOINT_INTERVAL: u64 = 10;
 
 const AS_OF: &str = "coterie.as_of";
 const EVALUATION: &str = "coterie.evaluation";
@@ -56,7 +54,7 @@ pub(super) struct Segment {
 /// One version of the table.
 #[derive(Debug)]
 pub(super) struct State {
-    table: DeltaTable,
+    pub(super) table: DeltaTable,
     /// None before the first commit.
     pub(super) version: Option<u64>,
     pub(super) segments: BTreeMap<String, Arc<Segment>>,
@@ -191,12 +189,17 @@ impl Log {
         if snapshot.schema().as_ref() == &expected {
             return Ok(());
         }
+        let Layout { store, url, key, .. } = self.layout.as_ref();
+        if snapshot.schema().field(key.name()) == expected.field(key.name()) {
+            let message = format!("another program has changed the columns of {url}");
+            return Err(
+                Error::new(Kind::Conflict, message).help("give the table its columns back, or delete it")
+            );
+        }
         let message = format!(
-            "the audiences of store `{}` at {} are kept by another profile key than `{}` of type {}",
-            self.layout.store,
-            self.layout.url,
-            self.layout.key.name(),
-            self.layout.key.data_type(),
+            "the audiences of store `{store}` at {url} are kept by another profile key than `{}` of type {}",
+            key.name(),
+            key.data_type(),
         );
         Err(Error::new(Kind::Conflict, message)
             .help("give the store its earlier key, another name, or delete that folder"))
@@ -249,9 +252,7 @@ impl Log {
             }
             Err(e) => return Err(failed(e)),
         }
-        if (version + 1).is_multiple_of(CHECKPOINT_INTERVAL) {
-            self.checkpoint().await;
-        }
+        self.maintain(version).await;
         Ok(Appended::Landed)
     }
 
@@ -268,14 +269,6 @@ impl Log {
         ];
         let metadata = new_metadata(&self.schema()?, [SEGMENT], settings).map_err(|e| failed(e.into()))?;
         Ok([Action::Protocol(protocol), Action::Metadata(metadata)])
-    }
-
-    /// Makes the log quicker to read. The version is there already, so a failure here is none of the commit's: the
-    /// next checkpoint makes up for it.
-    async fn checkpoint(&self) {
-        if let Ok(state) = self.load().await {
-            drop(checkpoints::create_checkpoint(&state.table, None).await);
-        }
     }
 }
 

@@ -30,6 +30,7 @@ mod evaluate;
 mod history;
 mod layout;
 mod log;
+mod maintain;
 mod population;
 mod read;
 mod report;
@@ -43,7 +44,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::Field;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use datafusion::catalog::TableProvider;
 use datafusion::common::runtime::SpawnedTask;
 use deltalake_core::kernel::Action;
@@ -109,9 +110,7 @@ impl Audiences {
         let state = self.log.load().await?;
         let members = run.members.iter();
         let each: Vec<_> = members
-            .map(|(segment, members)| {
-                (segment.clone(), members.clone(), state.segments.get(segment).cloned())
-            })
+            .map(|(segment, members)| (segment.clone(), members.clone(), state.segments.get(segment).cloned()))
             .collect();
         let compared = iter(each)
             .map(|(segment, members, before)| {
@@ -187,6 +186,13 @@ impl Audiences {
     pub async fn memberships(&self) -> Result<Arc<dyn TableProvider>> {
         let state = self.log.load().await?;
         self.memberships_of(&state, None)
+    }
+
+    /// Deletes data files that no version of the last `kept` needs, those of evaluations that broke off among them,
+    /// and says how many. Commits do this from time to time on their own, for what is older than a week. A query
+    /// that is older than `kept` may lose the files it reads, and an evaluation the ones it is about to commit.
+    pub async fn vacuum(&self, kept: TimeDelta) -> Result<usize> {
+        self.log.vacuum(kept).await
     }
 
     fn memberships_of(&self, state: &State, segment: Option<&str>) -> Result<Arc<dyn TableProvider>> {

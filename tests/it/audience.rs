@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringViewArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, TimestampMicrosecondType};
@@ -12,9 +13,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use coterie::audience::{Audiences, Change, Outcome, Run};
 use coterie::diagnostic::Kind;
 use datafusion::prelude::SessionContext;
+use futures::stream::{BoxStream, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+};
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 use serde_json::json;
@@ -115,8 +121,7 @@ async fn rows(audiences: &Audiences, segment: &str) -> Vec<String> {
 }
 
 async fn files(warehouse: &Warehouse) -> BTreeSet<String> {
-    use futures::TryStreamExt;
-    let folder = object_store::path::Path::from_url_path(warehouse.root.path()).unwrap();
+    let folder = Path::from_url_path(warehouse.root.path()).unwrap();
     let files: Vec<_> = warehouse.store.list(Some(&folder)).try_collect().await.unwrap();
     files.into_iter().map(|file| file.location.to_string()).collect()
 }
@@ -313,7 +318,8 @@ async fn a_removed_segment_leaves_no_rows() {
 async fn any_name_and_key_can_be_kept() {
     let folder = tempfile::tempdir().unwrap();
     for warehouse in [Warehouse::in_memory(), Warehouse::local(folder.path())] {
-        let names = ["50% off?", "a/b", "_x", "..", "größe 😀", "it's", "A", "a", &"long".repeat(80)];
+        let names =
+            ["50% off?", "a/b", "_x", "..", "größe 😀", "it's", "a+b=c%20", "A", "a", &"long".repeat(80)];
         let key = Field::new("Customer ID", DataType::Utf8, false);
         let open = || {
             let store = Arc::clone(&warehouse.store);
@@ -530,6 +536,159 @@ async fn a_table_that_another_program_rewrote_is_understood() {
     assert_eq!(changes(outcomes), [change(2, 1, 1)]);
     assert_eq!(rows(&audiences, "a").await, ["ann realized 2 2 -", "bob realized 0 2 -", "dan exited 1 1 2"]);
     assert_eq!(audiences.evaluations().await.unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_version_needs_is_vacuumed() {
+    let folder = tempfile::tempdir().unwrap();
+    for warehouse in [Warehouse::in_memory(), Warehouse::local(folder.path())] {
+        let audiences = warehouse.open(DataType::Utf8);
+        assert_eq!(audiences.vacuum(TimeDelta::zero()).await.unwrap(), 0);
+        let segments: &[(&str, &[&str])] = &[("50% ü", &["ann"]), ("a", &["bob"])];
+        for round in 1..4 {
+            audiences.commit(&run("e", day(round), segments)).await.unwrap();
+        }
+        let data = async || files(&warehouse).await.iter().filter(|file| file.contains("segment=")).count();
+        assert_eq!(audiences.vacuum(TimeDelta::days(1)).await.unwrap(), 0);
+        assert_eq!(data().await, 6);
+        assert_eq!(audiences.vacuum(TimeDelta::zero()).await.unwrap(), 4);
+        assert_eq!(data().await, 2);
+        // The vacuum's own commits are no evaluations, and what was kept is what counts.
+        assert_eq!(audiences.evaluations().await.unwrap().len(), 3);
+        let outcomes = warehouse.open(DataType::Utf8).commit(&run("e", day(4), segments)).await.unwrap();
+        assert_eq!(changes(outcomes), [change(1, 0, 0); 2]);
+        assert_eq!(rows(&audiences, "50% ü").await, ["ann realized 1 4 -"]);
+    }
+}
+
+/// An object store that stops answering after so many writes, as if the process had been killed there, and that may
+/// answer one commit twice: it takes it, and then says that it has one already.
+#[derive(Debug)]
+struct Mortal {
+    inner: Arc<dyn ObjectStore>,
+    writes_left: AtomicI64,
+    late: AtomicBool,
+}
+
+impl std::fmt::Display for Mortal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl Mortal {
+    fn lives(&self, writes: i64) -> object_store::Result<()> {
+        let before = self.writes_left.fetch_sub(writes, Ordering::SeqCst);
+        if before - writes >= 0 {
+            return Ok(());
+        }
+        self.writes_left.store(-1, Ordering::SeqCst);
+        Err(object_store::Error::Generic { store: "mortal", source: "it is dead".into() })
+    }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for Mortal {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> object_store::Result<PutResult> {
+        self.lives(1)?;
+        let commit = opts.mode == PutMode::Create;
+        let result = self.inner.put_opts(location, payload, opts).await?;
+        if commit && self.late.swap(false, Ordering::SeqCst) {
+            return Err(object_store::Error::AlreadyExists {
+                path: location.to_string(),
+                source: "asked twice".into(),
+            });
+        }
+        Ok(result)
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        opts: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        self.lives(1)?;
+        self.inner.put_multipart_opts(location, opts).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+        self.lives(0)?;
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, object_store::Result<Path>>,
+    ) -> BoxStream<'static, object_store::Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_dies_leaves_all_or_nothing() {
+    let segments: &[(&str, &[&str])] = &[("a", &["ann"]), ("b", &["bob", "ann"]), ("c", &[])];
+    let later: &[(&str, &[&str])] = &[("a", &["bob"]), ("b", &["cat"]), ("c", &["cat"])];
+    let mut landed = 0;
+    for writes in 0..8 {
+        let warehouse = Warehouse::in_memory();
+        warehouse.open(DataType::Utf8).commit(&run("e1", day(1), segments)).await.unwrap();
+        let store = Mortal {
+            inner: Arc::clone(&warehouse.store),
+            writes_left: AtomicI64::new(writes),
+            late: AtomicBool::new(false),
+        };
+        let dying = Warehouse { store: Arc::new(store), root: warehouse.root.clone() };
+        let ended = dying.open(DataType::Utf8).commit(&run("e2", day(2), later)).await;
+
+        let audiences = warehouse.open(DataType::Utf8);
+        let found = show(&audiences, "SELECT * FROM memberships ORDER BY 1, 2").await;
+        let evaluations = audiences.evaluations().await.unwrap();
+        if evaluations.len() == 2 {
+            landed += 1;
+            let whole = ended.unwrap();
+            assert_eq!(changes(whole), [change(1, 1, 1), change(1, 1, 2), change(1, 1, 0)]);
+            assert_eq!(rows(&audiences, "c").await, ["cat realized 2 2 -"]);
+        } else {
+            assert!(!found.contains("cat"), "{found}");
+            assert!(ended.map_or(true, |outcomes| outcomes.iter().any(|outcome| outcome.change.is_err())));
+        }
+        // The next run succeeds, whatever was left behind.
+        let outcomes = audiences.commit(&run("e3", day(3), later)).await.unwrap();
+        assert!(outcomes.iter().all(|outcome| outcome.change.is_ok()), "{outcomes:?}");
+        assert!(rows(&audiences, "c").await[0].starts_with("cat realized"));
+    }
+    assert!(landed > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_was_taken_but_not_acknowledged_counts_once() {
+    let warehouse = Warehouse::in_memory();
+    let store = Mortal {
+        inner: Arc::clone(&warehouse.store),
+        writes_left: AtomicI64::new(i64::MAX),
+        late: AtomicBool::new(true),
+    };
+    let slow = Warehouse { store: Arc::new(store), root: warehouse.root.clone() };
+    let outcomes = slow.open(DataType::Utf8).commit(&run("e1", day(1), &[("a", &["ann"])])).await.unwrap();
+    assert_eq!(changes(outcomes), [change(1, 1, 0)]);
+    assert_eq!(warehouse.open(DataType::Utf8).evaluations().await.unwrap().len(), 1);
 }
 
 /// What one audience should hold: for each key entered, last qualified and exited.
