@@ -1,5 +1,6 @@
 //! coterie: customer segmentation on a data lake.
 
+pub mod cli;
 pub mod diagnostic;
 pub mod error;
 pub mod planner;

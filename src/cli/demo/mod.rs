@@ -1,0 +1,2 @@
+//! `coterie demo`.
+mod shop;

@@ -1,0 +1,8 @@
+//! The command line.
+
+mod arguments;
+mod demo;
+mod output;
+mod stop;
+
+use stop::Stop;
