@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use chrono::{DateTime, Utc};
 use clap::{
     ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand, ValueEnum,
 };
 
 use super::output::Format;
+use crate::session;
 
 /// Customer segmentation on a data lake
 ///
@@ -25,7 +26,8 @@ pub(crate) struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   coterie demo                                       make a sample shop and evaluate ten segments of it
-  coterie sql --warehouse coterie-demo/warehouse     look around in it
+  coterie sql --warehouse coterie-demo/warehouse --now 2026-06-15T12:00:00Z
+                                                     look around in it, at the sample's own time
   coterie evaluate --warehouse s3://lake/coterie     what a scheduler runs every night
 
 Exit status: 0 done, 1 failed at run time, 2 wrong usage or wrong statement. Results go to stdout, all else to stderr.
@@ -225,19 +227,7 @@ impl FromArgMatches for Inputs {
 
 /// An instant as people write it; without a zone it is UTC.
 fn instant(text: &str) -> Result<DateTime<Utc>, String> {
-    let text = text.trim();
-    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-        return Ok(instant.to_utc());
-    }
-    for format in ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"] {
-        if let Ok(time) = NaiveDateTime::parse_from_str(text, format) {
-            return Ok(time.and_utc());
-        }
-    }
-    match NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        Ok(day) => Ok(day.and_time(chrono::NaiveTime::MIN).and_utc()),
-        Err(_) => Err("expected an instant such as 2026-06-15T12:00:00Z".to_owned()),
-    }
+    session::instant(text).map_err(|_| "expected an instant such as 2026-06-15T12:00:00Z".to_owned())
 }
 
 /// A size such as `512MB`, `4GB` or `1.5GiB`, in bytes; units are powers of 1024.

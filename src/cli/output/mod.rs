@@ -68,7 +68,7 @@ impl Output {
         if schema.fields().is_empty() {
             // A statement acts while its stream is read.
             while let Some(batch) = stream.next().await {
-                batch.map_err(failed)?;
+                batch.map_err(Error::from)?;
             }
             if self.format == Format::Table {
                 self.sink.write(&format!("{tag}\n"))?;
@@ -83,7 +83,7 @@ impl Output {
             Format::Ndjson => {
                 let mut count = 0;
                 while let Some(batch) = stream.next().await {
-                    let batch = batch.map_err(failed)?;
+                    let batch = batch.map_err(Error::from)?;
                     count += batch.num_rows();
                     self.sink.write(&objects(&batch).map_err(unwritable)?)?;
                 }
@@ -103,7 +103,7 @@ impl Output {
         line(&mut text, &mut schema.fields().iter().map(|field| Some(field.name().as_str())));
         let mut count = 0;
         while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(failed)?;
+            let batch = batch.map_err(Error::from)?;
             let mut cells = encoding.cells(&batch).map_err(unwritable)?;
             for row in 0..batch.num_rows() {
                 let values = cells.row(row).collect::<Result<Vec<_>, _>>().map_err(unwritable)?;
@@ -121,7 +121,7 @@ impl Output {
     async fn json(&mut self, mut stream: SendableRecordBatchStream) -> Result<usize, Stop> {
         let mut count = 0;
         while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(failed)?;
+            let batch = batch.map_err(Error::from)?;
             let mut text = String::new();
             // Line breaks within values are escaped: a line is an object.
             for object in objects(&batch).map_err(unwritable)?.lines() {
@@ -150,7 +150,7 @@ impl Output {
         };
         let mut more = false;
         while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(failed)?;
+            let batch = batch.map_err(Error::from)?;
             let mut cells = encoding.cells(&batch).map_err(unwritable)?;
             let room = limit - shown.rows.len();
             for row in 0..batch.num_rows().min(room) {
@@ -198,8 +198,19 @@ fn unwritable(cause: ArrowError) -> Error {
     Error::caused(crate::diagnostic::Kind::Unsupported, format!("cannot write a value: {cause}"), cause)
 }
 
+/// A small table of texts; `right` says which columns are aligned at their ends.
+pub(crate) fn grid<R: IntoIterator<Item = String>>(
+    names: &[&str],
+    right: &[usize],
+    rows: impl Iterator<Item = R>,
+) -> String {
+    let rows = Rows {
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        numbers: (0..names.len()).map(|at| right.contains(&at)).collect(),
+        rows: rows.map(|row| row.into_iter().map(Some).collect()).collect(),
+    };
+    table::render(&rows, None).0 + "\n"
+}
+
 #[cfg(test)]
 mod tests;
-fn failed(cause: datafusion::error::DataFusionError) -> Error {
-    Error::caused(crate::diagnostic::Kind::Execution, cause.to_string(), cause)
-}

@@ -29,6 +29,11 @@ impl Sink {
         Ok(Self { to: Box::new(BufWriter::new(file)), terminal: false })
     }
 
+    /// Nowhere: for statements that are run for what they do.
+    pub(crate) fn nowhere() -> Self {
+        Self { to: Box::new(io::sink()), terminal: false }
+    }
+
     /// Any writer, for tests.
     #[cfg(test)]
     pub(crate) fn new(to: Box<dyn Write + Send>) -> Self {
