@@ -12,6 +12,7 @@ mod shell;
 mod sql;
 mod stop;
 mod translate;
+mod tree;
 
 use std::process::ExitCode;
 use std::sync::Arc;

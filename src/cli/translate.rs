@@ -5,7 +5,7 @@ use std::path::Path;
 use super::arguments::{Emit, From, Global, Translate};
 use super::output::Sink;
 use super::stop::Stop;
-use super::{open, script};
+use super::{open, script, tree};
 use crate::diagnostic::Span;
 use crate::segment::Language;
 
@@ -20,12 +20,13 @@ pub(super) async fn run(global: &Global, arguments: &Translate) -> Result<(), St
         .await
         .map_err(|error| Stop::from(error).at(&source, place))?;
     let mut sink = Sink::stdout();
+    let rule = tree::render(&stages.rule);
     let text = match arguments.emit {
-        Emit::Segment => stages.segment,
+        Emit::Segment => rule,
         Emit::Sql => format!("{};", stages.sql),
         Emit::Plan => stages.plan,
         Emit::All => {
-            format!("-- segment\n{}\n\n-- sql\n{};\n\n-- plan\n{}", stages.segment, stages.sql, stages.plan)
+            format!("-- segment\n{rule}\n\n-- sql\n{};\n\n-- plan\n{}", stages.sql, stages.plan)
         }
     };
     sink.write(&format!("{}\n", text.trim_end()))

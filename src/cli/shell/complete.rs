@@ -3,26 +3,9 @@
 use super::command::Command;
 use super::lex::{Token, is_word, tokens};
 use super::words::KEYWORDS;
+use crate::engine::{Names, TableName};
+use crate::session::PUBLIC;
 
-/// What there is to name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Names {
-    pub(crate) tables: Vec<TableName>,
-    pub(crate) functions: Vec<String>,
-    pub(crate) segments: Vec<String>,
-}
-
-/// A table with its columns.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TableName {
-    /// `public`, `segment`, `audience`, `coterie`, `information_schema`.
-    pub(crate) schema: String,
-    pub(crate) name: String,
-    pub(crate) columns: Vec<String>,
-}
-
-/// The schema whose tables go without saying it.
-const PUBLIC: &str = "public";
 
 /// Where the word begins, and what it may become, the likely ones first.
 pub(super) fn complete(text: &str, cursor: usize, names: &Names) -> (usize, Vec<String>) {
@@ -128,7 +111,7 @@ fn command(before: &str, names: &Names) -> (usize, Vec<String>) {
     let from = |list: Vec<String>| list.into_iter().filter(|name| name.starts_with(argument)).collect();
     let known = super::command::parse(name).map(|(command, _)| command);
     let found = match known {
-        Some(Command::Describe) => from(names.tables.iter().map(TableName::qualified).collect()),
+        Some(Command::Describe) => from(names.tables.iter().map(qualified).collect()),
         Some(Command::Segments) => from(names.segments.clone()),
         Some(Command::Functions) => from(names.functions.clone()),
         Some(Command::Format) => from(["table", "csv", "tsv", "json", "ndjson"].map(str::to_owned).to_vec()),
@@ -138,11 +121,9 @@ fn command(before: &str, names: &Names) -> (usize, Vec<String>) {
     (start, found)
 }
 
-impl TableName {
-    /// The name as a statement has it: with its schema, unless that goes without saying.
-    fn qualified(&self) -> String {
-        if self.schema == PUBLIC { self.name.clone() } else { format!("{}.{}", self.schema, self.name) }
-    }
+/// The name as a statement has it: with its schema, unless that goes without saying.
+fn qualified(table: &TableName) -> String {
+    if table.schema == PUBLIC { table.name.clone() } else { format!("{}.{}", table.schema, table.name) }
 }
 
 #[cfg(test)]

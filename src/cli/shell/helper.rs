@@ -7,9 +7,10 @@ use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Context, Helper, Hinter};
 
-use super::complete::{Names, complete};
+use super::complete::complete;
 use super::lex::{Token, tokens};
 use super::words::is_keyword;
+use crate::engine::Names;
 use crate::statement;
 
 /// Completion, colours, and whether a statement has ended.
