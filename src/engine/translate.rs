@@ -2,13 +2,13 @@
 
 use datafusion::physical_plan::displayable;
 
-use crate::diagnostic::Source;
+use crate::diagnostic::{Source, Span};
 use crate::error::Result;
 use crate::planner;
-use crate::segment::{Expr, Language, Segment};
+use crate::segment::{Expr, Language, Name, Segment};
 
 use super::Session;
-use super::execute::default_store;
+use super::execute::store_of;
 use super::scope::parse_rule;
 
 /// The stages of a translation.
@@ -33,7 +33,7 @@ impl Session {
         let scope = self.scope().await?;
         let segment = Segment {
             name: "rule".to_owned(),
-            store: default_store(&scope, store)?,
+            store: store_of(&scope, store.map(Name::new).as_ref(), Span::new(0, source.text.len()))?,
             comment: None,
             language,
             rule: source.text.to_string(),

@@ -20,27 +20,18 @@ pub(super) fn complete(text: &str, cursor: usize, names: &Names) -> (usize, Vec<
         at + before[at..].chars().next().map_or(1, char::len_utf8)
     });
     let word = &before[start..];
-    let mut found = vec![];
-    let mut offer = |name: &str| {
-        let fits = name.len() >= word.len()
-            && name.is_char_boundary(word.len())
-            && name[..word.len()].eq_ignore_ascii_case(word);
-        if fits && !found.iter().any(|known| known == name) {
-            found.push(name.to_owned());
-        }
-    };
-
+    let mut found = Found { word, names: vec![] };
     if let Some(owner) = before[..start].strip_suffix('.') {
         let owner = owner.rsplit(|c: char| !(is_word(c) || c.is_ascii_digit())).next().unwrap_or_default();
         for table in &names.tables {
             if table.schema.eq_ignore_ascii_case(owner) {
-                offer(&table.name);
+                found.offer(&table.name);
             }
             if table.name.eq_ignore_ascii_case(owner) {
-                table.columns.iter().for_each(|column| offer(column));
+                table.columns.iter().for_each(|column| found.offer(column));
             }
         }
-        return (start, found);
+        return (start, found.names);
     }
 
     let words: Vec<String> = tokens(text)
@@ -54,21 +45,21 @@ pub(super) fn complete(text: &str, cursor: usize, names: &Names) -> (usize, Vec<
         .map(|(_, range)| before[range].to_ascii_lowercase());
     match last.as_deref() {
         Some("segment" | "segments") => {
-            names.segments.iter().for_each(|name| offer(name));
-            return (start, found);
+            names.segments.iter().for_each(|name| found.offer(name));
+            return (start, found.names);
         }
         Some("from" | "join" | "into" | "describe" | "events" | "profiles" | "lookup") => {
             for table in &names.tables {
                 if table.schema == PUBLIC {
-                    offer(&table.name);
+                    found.offer(&table.name);
                 }
             }
             for table in &names.tables {
-                offer(&format!("{}.", table.schema));
+                found.offer(&format!("{}.", table.schema));
             }
             // A subquery or a list of columns may stand there too, but a table is what people want.
-            if !found.is_empty() {
-                return (start, found);
+            if !found.names.is_empty() {
+                return (start, found.names);
             }
         }
         _ => {}
@@ -78,26 +69,41 @@ pub(super) fn complete(text: &str, cursor: usize, names: &Names) -> (usize, Vec<
     }
     let mentioned = |table: &&TableName| words.contains(&table.name.to_ascii_lowercase());
     for table in names.tables.iter().filter(mentioned) {
-        table.columns.iter().for_each(|column| offer(column));
+        table.columns.iter().for_each(|column| found.offer(column));
     }
     // Keywords in the case that was begun.
     let lower = word.chars().all(char::is_lowercase);
     for keyword in KEYWORDS {
-        if lower { offer(&keyword.to_ascii_lowercase()) } else { offer(keyword) }
+        if lower { found.offer(&keyword.to_ascii_lowercase()) } else { found.offer(keyword) }
     }
     for table in names.tables.iter().filter(|table| table.schema == PUBLIC) {
-        offer(&table.name);
+        found.offer(&table.name);
     }
     // A rule names columns of the profile store's tables without naming the tables.
     if words.iter().any(|word| word == "segment" || word == "did" || word == "times") {
         for table in names.tables.iter().filter(|table| table.schema == PUBLIC) {
-            table.columns.iter().for_each(|column| offer(column));
+            table.columns.iter().for_each(|column| found.offer(column));
         }
     }
     for function in &names.functions {
-        offer(&format!("{function}("));
+        found.offer(&format!("{function}("));
     }
-    (start, found)
+    (start, found.names)
+}
+
+/// Names that begin with the word, in any case, each once.
+struct Found<'a> {
+    word: &'a str,
+    names: Vec<String>,
+}
+
+impl Found<'_> {
+    fn offer(&mut self, name: &str) {
+        let begins = name.get(..self.word.len()).is_some_and(|start| start.eq_ignore_ascii_case(self.word));
+        if begins && !self.names.iter().any(|known| known == name) {
+            self.names.push(name.to_owned());
+        }
+    }
 }
 
 fn command(before: &str, names: &Names) -> (usize, Vec<String>) {

@@ -1,6 +1,6 @@
 //! Every function against a naive reference, over every road DataFusion may take, and as SQL.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod docs;
 mod roads;
