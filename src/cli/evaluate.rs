@@ -5,10 +5,10 @@ use futures::stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
 use super::arguments::{Evaluate, Global};
+use super::open;
 use super::output::{Format, Output, Sink};
 use super::progress::Bar;
 use super::stop::{Stop, note};
-use super::open;
 use crate::bug;
 use crate::diagnostic::Kind;
 use crate::error::{Error, Result};
@@ -17,15 +17,17 @@ pub(super) async fn run(global: &Global, arguments: &Evaluate) -> Result<(), Sto
     let engine = open(global).await?;
     if engine.in_memory() {
         let error = Error::new(Kind::Usage, "there is no warehouse to evaluate");
-        return Err(error.help("name one: `--warehouse URL`, or the environment variable COTERIE_WAREHOUSE").into());
+        return Err(error
+            .help("name one: `--warehouse URL`, or the environment variable COTERIE_WAREHOUSE")
+            .into());
     }
     let session = engine.session();
     session.set_progress(Bar::on_terminal(global.verbose).map(|bar| bar as _));
     let report = session.evaluate(&arguments.names, arguments.as_of, false).await?;
     let mut sink = Sink::stdout();
     if arguments.format == Format::Json {
-        let text = serde_json::to_string_pretty(&report)
-            .map_err(|cause| bug!("a report is not JSON: {cause}"))?;
+        let text =
+            serde_json::to_string_pretty(&report).map_err(|cause| bug!("a report is not JSON: {cause}"))?;
         sink.write(&format!("{text}\n"))?;
     } else {
         let rows = report.rows()?;

@@ -50,7 +50,11 @@ impl Bar {
 }
 
 fn template(has_end: bool) -> &'static str {
-    if has_end { "{msg} {wide_bar} {human_pos}/{human_len} {elapsed}" } else { "{msg} {spinner} {human_pos} {elapsed}" }
+    if has_end {
+        "{msg} {wide_bar} {human_pos}/{human_len} {elapsed}"
+    } else {
+        "{msg} {spinner} {human_pos} {elapsed}"
+    }
 }
 
 impl Progress for Bar {
@@ -105,6 +109,9 @@ mod tests {
         (figures.events, figures.seconds) = (2_015_705, 1.234);
         assert_eq!(summary(&figures), "shop: 2,015,705 events of 100,000 profiles read in 1.23 s");
         (figures.orphan_events, figures.null_keys) = (5, 1);
-        assert!(summary(&figures).ends_with("; 5 events are of no profile; 1 profiles without a key were skipped"));
+        assert!(
+            summary(&figures)
+                .ends_with("; 5 events are of no profile; 1 profiles without a key were skipped")
+        );
     }
 }

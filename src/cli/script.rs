@@ -62,7 +62,9 @@ pub(crate) async fn run_one(
     let at = |stop: Stop| stop.at(source, statement.span);
     let answer = session.execute(&statement).await.map_err(|error| at(error.into()))?;
     output.show(&tag(&statement.command), &answer.schema, answer.stream).await.map_err(at)?;
-    Ok(Ran { took: started.elapsed(), changed_names: answer.schema.fields().is_empty() })
+    let changed_names =
+        answer.schema.fields().is_empty() || matches!(statement.command, Command::Evaluate { .. });
+    Ok(Ran { took: started.elapsed(), changed_names })
 }
 
 /// What a statement without rows did, as its first words.
@@ -88,8 +90,19 @@ fn tag(command: &Command) -> String {
 }
 
 /// The words that statements begin with, and those that make no difference to what was done.
-const VERBS: &[&str] =
-    &["CREATE", "EXTERNAL", "TABLE", "VIEW", "DROP", "SET", "RESET", "PREPARE", "DEALLOCATE", "COPY", "INSERT"];
+const VERBS: &[&str] = &[
+    "CREATE",
+    "EXTERNAL",
+    "TABLE",
+    "VIEW",
+    "DROP",
+    "SET",
+    "RESET",
+    "PREPARE",
+    "DEALLOCATE",
+    "COPY",
+    "INSERT",
+];
 const OPTIONAL: &[&str] = &["OR", "REPLACE", "UNBOUNDED", "TEMPORARY"];
 
 #[cfg(test)]

@@ -40,9 +40,7 @@ impl Session {
         };
         let bound = scope.bound(&segment.store).await?;
         let rule = parse_rule(&segment, &bound).map_err(|fault| fault.in_source(source))?;
-        let program = scope
-            .resolve(&segment.name, &rule, &bound)
-            .map_err(|error| error.in_source(source))?;
+        let program = scope.resolve(&segment.name, &rule, &bound).map_err(|error| error.in_source(source))?;
         let sql = planner::to_sql(&program);
         let state = scope.state();
         let plan = state.optimize(&scope.plan_sql(&sql).await?)?;

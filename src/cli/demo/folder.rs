@@ -38,10 +38,13 @@ impl Folder {
         fs::create_dir_all(written).map_err(|cause| about(written, "make the folder", cause))?;
         let path = written.canonicalize().map_err(|cause| about(written, "open the folder", cause))?;
         let folder = Self { path, written: written.to_owned() };
-        let mut entries = fs::read_dir(&folder.path).map_err(|cause| about(written, "read the folder", cause))?;
+        let mut entries =
+            fs::read_dir(&folder.path).map_err(|cause| about(written, "read the folder", cause))?;
         if entries.next().is_some() && folder.marker().is_none() {
             let message = format!("`{}` is not empty, and no demo was made in it before", written.display());
-            return Err(Error::new(Kind::Usage, message).help("name a folder that is empty or does not exist"));
+            return Err(
+                Error::new(Kind::Usage, message).help("name a folder that is empty or does not exist")
+            );
         }
         Ok(folder)
     }
@@ -76,7 +79,8 @@ impl Folder {
 
     fn mark(&self, size: Option<Size>) -> Result<()> {
         let marker = Marker { made_by: MADE_BY.to_owned(), version: VERSION, size };
-        let text = serde_json::to_string_pretty(&marker).map_err(|cause| bug!("a marker is not JSON: {cause}"))?;
+        let text =
+            serde_json::to_string_pretty(&marker).map_err(|cause| bug!("a marker is not JSON: {cause}"))?;
         let path = self.path.join(MARKER);
         fs::write(&path, text + "\n").map_err(|cause| about(&path, "write", cause))
     }

@@ -52,7 +52,8 @@ pub(super) async fn run(global: &Global, arguments: &arguments::Demo) -> Result<
         }
     };
     bar.clear();
-    let how = if reused { "is there from before".to_owned() } else { format!("made in {:.1} s", seconds(started)) };
+    let how =
+        if reused { "is there from before".to_owned() } else { format!("made in {:.1} s", seconds(started)) };
     sink.write(&format!(
         "A shop with {} customers, {} events of a year and {} products in {}: {how}.\n",
         count(size.profiles.into()),
@@ -86,7 +87,8 @@ pub(super) async fn run(global: &Global, arguments: &arguments::Demo) -> Result<
     output.sink.write(&audiences(&report, size.profiles))?;
     output.sink.write(&overlap::table(&session).await?)?;
 
-    let shown = SAMPLES.iter().find(|sample| sample.name == SHOWN).ok_or_else(|| bug!("no sample {SHOWN}"))?;
+    let shown =
+        SAMPLES.iter().find(|sample| sample.name == SHOWN).ok_or_else(|| bug!("no sample {SHOWN}"))?;
     let sql = session.segment_sql(SHOWN).await?;
     output.sink.write(&format!(
         "The rule of {SHOWN}:\n\n{}\nand the same as SQL that runs as it stands:\n\n{}\n\n",

@@ -22,12 +22,17 @@ const OVERLAP: &str = include_str!("../../../queries/demo/overlap.sql");
 pub(super) async fn table(session: &Session) -> Result<String> {
     let shared = shared(session).await?;
     let numbers: Vec<String> = (1..=SAMPLES.len()).map(|number| number.to_string()).collect();
-    let names: Vec<&str> = ["", "shared with"].into_iter().chain(numbers.iter().map(String::as_str)).collect();
+    let names: Vec<&str> =
+        ["", "shared with"].into_iter().chain(numbers.iter().map(String::as_str)).collect();
     let right: Vec<usize> = std::iter::once(0).chain(2..names.len()).collect();
     let rows = SAMPLES.iter().zip(&numbers).map(|(row, number)| {
         let cells = SAMPLES.iter().map(|column| {
             let pair = (row.name.to_owned(), column.name.to_owned());
-            if row.name == column.name { "·".to_owned() } else { count(shared.get(&pair).copied().unwrap_or(0)) }
+            if row.name == column.name {
+                "·".to_owned()
+            } else {
+                count(shared.get(&pair).copied().unwrap_or(0))
+            }
         });
         [number.clone(), row.name.to_owned()].into_iter().chain(cells).collect::<Vec<_>>()
     });

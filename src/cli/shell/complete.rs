@@ -6,7 +6,6 @@ use super::words::KEYWORDS;
 use crate::engine::{Names, TableName};
 use crate::session::PUBLIC;
 
-
 /// Where the word begins, and what it may become, the likely ones first.
 pub(super) fn complete(text: &str, cursor: usize, names: &Names) -> (usize, Vec<String>) {
     let before = text.get(..cursor).unwrap_or(text);
@@ -16,9 +15,9 @@ pub(super) fn complete(text: &str, cursor: usize, names: &Names) -> (usize, Vec<
     if matches!(tokens(before).last(), Some((Token::Text | Token::Comment, _))) {
         return (cursor, vec![]);
     }
-    let start = before.rfind(|c: char| !(is_word(c) || c.is_ascii_digit())).map_or(0, |at| {
-        at + before[at..].chars().next().map_or(1, char::len_utf8)
-    });
+    let start = before
+        .rfind(|c: char| !(is_word(c) || c.is_ascii_digit()))
+        .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
     let word = &before[start..];
     let mut found = Found { word, names: vec![] };
     if let Some(owner) = before[..start].strip_suffix('.') {
@@ -122,7 +121,9 @@ fn command(before: &str, names: &Names) -> (usize, Vec<String>) {
         Some(Command::Functions) => from(names.functions.clone()),
         Some(Command::Format) => from(["table", "csv", "tsv", "json", "ndjson"].map(str::to_owned).to_vec()),
         Some(Command::Expanded | Command::Timing) => from(["on", "off"].map(str::to_owned).to_vec()),
-        Some(Command::Help | Command::Limit | Command::Include | Command::Output | Command::Quit) | None => vec![],
+        Some(Command::Help | Command::Limit | Command::Include | Command::Output | Command::Quit) | None => {
+            vec![]
+        }
     };
     (start, found)
 }

@@ -41,7 +41,8 @@ mod tests {
     use super::*;
 
     fn check(variables: &[(&str, &str)]) -> Option<String> {
-        let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
+        let find =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
         path(find).map(|path| path.display().to_string())
     }
 

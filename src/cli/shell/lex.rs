@@ -43,7 +43,9 @@ fn token(text: &str, first: char) -> (Token, usize) {
             Some(tag) => (Token::Text, until(tag, tag.len())),
             None => (Token::Other, 1),
         },
-        c if c.is_ascii_digit() => (Token::Number, run(text, |c| c.is_ascii_alphanumeric() || c == '.' || c == '_')),
+        c if c.is_ascii_digit() => {
+            (Token::Number, run(text, |c| c.is_ascii_alphanumeric() || c == '.' || c == '_'))
+        }
         c if is_word(c) => (Token::Word, run(text, |c| is_word(c) || c.is_ascii_digit())),
         c => (Token::Other, c.len_utf8()),
     }
@@ -62,7 +64,8 @@ pub(super) fn is_word(c: char) -> bool {
 fn dollar_tag(text: &str) -> Option<&str> {
     let end = 1 + text.get(1..)?.find('$')?;
     let tag = &text[1..end];
-    let is_tag = tag.chars().all(|c| is_word(c) || c.is_ascii_digit()) && !tag.starts_with(|c: char| c.is_ascii_digit());
+    let is_tag = tag.chars().all(|c| is_word(c) || c.is_ascii_digit())
+        && !tag.starts_with(|c: char| c.is_ascii_digit());
     is_tag.then_some(&text[..=end])
 }
 

@@ -34,6 +34,8 @@ struct Shell {
     session: Session,
     output: Output,
     timing: bool,
+    /// Whether the names that completion offers are no longer all there are.
+    stale: bool,
 }
 
 /// What comes after a line.
@@ -54,11 +56,14 @@ pub(crate) async fn run(engine: &Arc<Engine>, session: Session, output: Output) 
     editor.set_helper(Some(LineHelper::new(session.names().await?, colours)));
     let history = history::load(&mut editor);
 
-    note(&format!("coterie {}. Statements end with `;`, \\? lists commands, Ctrl-D leaves.", env!("CARGO_PKG_VERSION")));
+    note(&format!(
+        "coterie {}. Statements end with `;`, \\? lists commands, Ctrl-D leaves.",
+        env!("CARGO_PKG_VERSION")
+    ));
     if engine.in_memory() {
         note("Everything is in memory and gone at the end; `--warehouse URL` keeps it.");
     }
-    let mut shell = Shell { session, output, timing: true };
+    let mut shell = Shell { session, output, timing: true, stale: false };
     loop {
         // Reading a line blocks this thread, which runs nothing else: queries have threads of their own.
         match editor.readline("coterie> ") {
@@ -71,7 +76,9 @@ pub(crate) async fn run(engine: &Arc<Engine>, session: Session, output: Output) 
                         stop.report(false);
                     }
                 }
-                if let (Some(helper), Ok(names)) = (editor.helper_mut(), shell.session.names().await) {
+                if std::mem::take(&mut shell.stale)
+                    && let (Some(helper), Ok(names)) = (editor.helper_mut(), shell.session.names().await)
+                {
                     helper.names = names;
                 }
             }
@@ -105,6 +112,7 @@ impl Shell {
                     return Err(Error::new(Kind::Cancelled, "the statement was stopped").into());
                 }
             };
+            self.stale |= ran.changed_names;
             if self.timing {
                 note(&format!("{:.3} s", ran.took.as_secs_f64()));
             }
@@ -129,7 +137,9 @@ impl Shell {
         match command {
             Command::Quit => return Ok(Next::Leave),
             Command::Help => note(&command::help()),
-            Command::Format if argument.is_empty() => note(&format!("format: {}", name_of(self.output.format))),
+            Command::Format if argument.is_empty() => {
+                note(&format!("format: {}", name_of(self.output.format)))
+            }
             Command::Format => {
                 self.output.format = Format::from_str(argument, true).map_err(|_| {
                     let formats: Vec<String> = Format::value_variants().iter().map(|f| name_of(*f)).collect();

@@ -66,8 +66,7 @@ pub(in crate::engine) fn store_of(scope: &Scope, store: Option<&Name>, place: Sp
             Err(fault.help("declare one: `CREATE PROFILE STORE shop PROFILES … EVENTS …`").into())
         }
         _ => {
-            let fault =
-                Diagnostic::new(Kind::Name, "which profile store is the segment about?").at(place);
+            let fault = Diagnostic::new(Kind::Name, "which profile store is the segment about?").at(place);
             let names: Vec<String> = names.iter().map(|name| format!("`IN {name}`")).collect();
             Err(fault.help(format!("say {}", names.join(" or "))).into())
         }
