@@ -147,8 +147,11 @@ impl Session {
         };
         report.runs.push(figures);
         let audiences = self.engine.audiences(&bound).await?;
-        let outcomes =
-            if report.dry_run { audiences.compare(&run).boxed().await? } else { audiences.commit(&run).boxed().await? };
+        let outcomes = if report.dry_run {
+            audiences.compare(&run).boxed().await?
+        } else {
+            audiences.commit(&run).boxed().await?
+        };
         for outcome in outcomes {
             match outcome.change {
                 Ok(Change { members, entered, exited }) => {
