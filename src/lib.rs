@@ -1,6 +1,7 @@
 //! coterie: customer segmentation on a data lake.
 
 pub mod audience;
+pub mod cli;
 pub mod diagnostic;
 pub mod engine;
 pub mod error;

@@ -10,9 +10,11 @@ mod entry;
 mod evaluate;
 mod execute;
 mod expand;
+mod names;
 mod plan;
 mod scope;
 mod system;
+mod translate;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -39,7 +41,9 @@ use crate::warehouse::{self, Entry, Warehouse};
 use entry::Typed;
 use scope::Scope;
 
-pub use evaluate::Progress;
+pub use evaluate::{Figures, Outcome, Progress, Report};
+pub use names::{Names, TableName};
+pub use translate::Translation;
 
 /// How an engine is opened.
 #[derive(Clone, Debug, Default)]
