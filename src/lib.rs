@@ -3,5 +3,6 @@
 pub mod diagnostic;
 pub mod error;
 pub mod segment;
+pub mod source;
 pub mod storage;
 pub mod warehouse;
