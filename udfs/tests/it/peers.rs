@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampSecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampSecondArray,
 };
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
@@ -27,9 +28,9 @@ fn plain(column: &ArrayRef, row: usize) -> Value {
             let items = column.as_list::<i32>().value(row);
             Value::from((0..items.len()).map(|i| plain(&items, i)).collect::<Vec<_>>())
         }
-        DataType::Struct(_) => {
-            Value::from(column.as_struct().columns().iter().map(|field| plain(field, row)).collect::<Vec<_>>())
-        }
+        DataType::Struct(_) => Value::from(
+            column.as_struct().columns().iter().map(|field| plain(field, row)).collect::<Vec<_>>(),
+        ),
         _ => {
             let number = arrow::compute::cast(column, &DataType::Int64).unwrap();
             Value::from(number.as_primitive::<Int64Type>().value(row))
@@ -97,8 +98,12 @@ async fn peers() {
                 let ours = (0..ours.num_rows())
                     .map(|row| Value::from(vec![plain(ours.column(0), row), plain(ours.column(i + 1), row)]));
                 for (ours, theirs) in ours.zip(theirs).filter(|(ours, theirs)| !same(ours, theirs)).take(1) {
-                    writeln!(different, "{table}: {}\n  group, answer {ours}, {} {theirs}", answer["call"], answer["peer"])
-                        .unwrap();
+                    writeln!(
+                        different,
+                        "{table}: {}\n  group, answer {ours}, {} {theirs}",
+                        answer["call"], answer["peer"]
+                    )
+                    .unwrap();
                 }
             }
         }
