@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod docs;
+mod peers;
 mod roads;
 mod sequence;
 mod sql;
