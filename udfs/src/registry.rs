@@ -8,6 +8,8 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 
+use crate::scalar;
+
 /// Every scalar function.
 pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
     vec![
@@ -16,6 +18,7 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         // sketches
         // lists and maps
         // calendar
+        scalar::anniversary_in::anniversary_in_udf(),
         // splits
     ]
 }

@@ -1,1 +1,3 @@
 //! Algorithms on slices: no DataFusion types, the only home of `unsafe`.
+
+pub mod calendar;
