@@ -1,7 +1,7 @@
 //! What functions say about arguments they cannot take, in one wording.
 
 use arrow::datatypes::DataType;
-use datafusion::common::{DataFusionError, Result, ScalarValue, plan_datafusion_err, plan_err};
+use datafusion::common::{DataFusionError, Result, plan_datafusion_err, plan_err};
 
 /// The error for a wrong number of arguments; `syntax` is what would do, as `(a, b [, c])`.
 pub(crate) fn wrong_arity<T>(function: &str, syntax: &str, found: usize) -> Result<T> {

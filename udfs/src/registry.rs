@@ -8,7 +8,7 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 
-use crate::scalar;
+use crate::{aggregate, higher_order, scalar};
 
 /// Every scalar function.
 pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
@@ -27,10 +27,16 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
 pub fn all_aggregate() -> Vec<Arc<AggregateUDF>> {
     vec![
         // sequence
+        aggregate::did_then::did_then_udaf(),
+        aggregate::did_without::did_without_udaf(),
+        aggregate::window_funnel::window_funnel_udaf(),
         // retention
         // session
+        aggregate::session_count::session_count_udaf(),
         // recency, frequency, monetary
+        aggregate::nth_time::nth_time_udaf(),
         // first and last
+        aggregate::most_frequent::most_frequent_udaf(),
         // sets
         // sketches
     ]
@@ -48,6 +54,16 @@ pub fn all_window() -> Vec<Arc<WindowUDF>> {
 pub fn all_higher_order() -> Vec<Arc<HigherOrderUDF>> {
     vec![
         // lists and maps
+        higher_order::array_all_match::array_all_match_hof(),
+        higher_order::array_none_match::array_none_match_hof(),
+        higher_order::array_exists::array_exists_hof(),
+        higher_order::array_forall::array_forall_hof(),
+        higher_order::array_reduce::array_reduce_hof(),
+        higher_order::array_top_n::array_top_n_hof(),
+        higher_order::array_bottom_n::array_bottom_n_hof(),
+        higher_order::array_group_by::array_group_by_hof(),
+        higher_order::map_filter::map_filter_hof(),
+        higher_order::map_any_match::map_any_match_hof(),
     ]
 }
 
