@@ -20,6 +20,7 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         // calendar
         scalar::anniversary_in::anniversary_in_udf(),
         // splits
+        scalar::split_bucket::split_bucket_udf(),
     ]
 }
 

@@ -7,3 +7,4 @@ pub mod events;
 pub mod funnel;
 pub mod session;
 pub mod span;
+pub mod split;

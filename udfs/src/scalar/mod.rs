@@ -1,3 +1,4 @@
 //! Scalar functions, one per file.
 
 pub mod anniversary_in;
+pub mod split_bucket;

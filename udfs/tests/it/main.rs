@@ -3,8 +3,10 @@
 
 mod calendar;
 mod docs;
+mod lambdas;
 mod query;
 mod roads;
 mod sequence;
+mod splits;
 mod sql;
 mod times;
