@@ -15,6 +15,14 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
     vec![
         // recency, frequency, monetary
         // sets
+        scalar::bitmap_and::bitmap_and_udf(),
+        scalar::bitmap_and_not::bitmap_and_not_udf(),
+        scalar::bitmap_contains::bitmap_contains_udf(),
+        scalar::bitmap_count::bitmap_count_udf(),
+        scalar::bitmap_from_array::bitmap_from_array_udf(),
+        scalar::bitmap_or::bitmap_or_udf(),
+        scalar::bitmap_to_array::bitmap_to_array_udf(),
+        scalar::bitmap_xor::bitmap_xor_udf(),
         // sketches
         // lists and maps
         // calendar
@@ -39,6 +47,9 @@ pub fn all_aggregate() -> Vec<Arc<AggregateUDF>> {
         // first and last
         aggregate::most_frequent::most_frequent_udaf(),
         // sets
+        aggregate::bitmap_build::bitmap_build_udaf(),
+        aggregate::bitmap_intersect_agg::bitmap_intersect_agg_udaf(),
+        aggregate::bitmap_union_agg::bitmap_union_agg_udaf(),
         // sketches
     ]
 }

@@ -1,13 +1,18 @@
 //! Aggregate functions, one per file.
 //!
-//! Three modules are shared: `call` reads the constant arguments of a call and words what is wrong
+//! Four modules are shared: `call` reads the constant arguments of a call and words what is wrong
 //! with them; `events` is the accumulator of every function whose answer depends on the times of
-//! the rows and on which conditions held; `values` numbers values of any type.
+//! the rows and on which conditions held; `values` numbers values of any type; `summary` is the
+//! accumulator of sets and sketches.
 
 pub(crate) mod call;
 pub(crate) mod events;
+pub(crate) mod summary;
 pub(crate) mod values;
 
+pub mod bitmap_build;
+pub mod bitmap_intersect_agg;
+pub mod bitmap_union_agg;
 pub mod did_then;
 pub mod did_without;
 pub mod most_frequent;

@@ -7,6 +7,7 @@ mod lambdas;
 mod query;
 mod roads;
 mod sequence;
+mod sets;
 mod splits;
 mod sql;
 mod times;
