@@ -22,7 +22,7 @@ pub fn bitmap_build_udaf() -> Arc<AggregateUDF> {
 
 #[user_doc(
     doc_section(label = "Sets"),
-    description = "The set of the ids of all rows as a roaring bitmap, in the portable 64-bit format that the Java, C, C++ and Go libraries of Roaring read and write. NULL ids are ignored, without rows the set is empty, a negative id is an error. Equal sets are equal bytes. A group takes at most 2 bytes of memory for each id, 8 KB for each 65536 neighbouring ids, and about 100 bytes besides.
+    description = "The set of the ids of all rows as a roaring bitmap, in the portable 64-bit format that the Java, C, C++ and Go libraries of Roaring read and write. NULL ids are ignored, without rows the set is empty, a negative id is an error. One set can be written in several ways: compare sets by `bitmap_count(bitmap_xor(a, b)) = 0`. A group takes at most 2 bytes of memory for each id, 8 KB for each 65536 neighbouring ids, and about 100 bytes besides.
 
 Functions that take a bitmap read Roaring's 32-bit format as well.",
     syntax_example = "bitmap_build(id)",

@@ -64,7 +64,11 @@ impl Summary for BitmapIntersectAgg {
         Ok(None)
     }
 
-    fn update(states: &mut [Option<RoaringTreemap>], rows: &[(usize, usize)], values: &ArrayRef) -> Result<()> {
+    fn update(
+        states: &mut [Option<RoaringTreemap>],
+        rows: &[(usize, usize)],
+        values: &ArrayRef,
+    ) -> Result<()> {
         let bitmaps = values.as_binary::<i64>();
         rows.iter().try_for_each(|(row, group)| Self::merge(&mut states[*group], bitmaps.value(*row)))
     }

@@ -9,9 +9,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, LargeBinaryBuilder};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::expr::AggregateFunction;
-use datafusion::logical_expr::function::{
-    AccumulatorArgs, AggregateFunctionSimplification, StateFieldsArgs,
-};
+use datafusion::logical_expr::function::{AccumulatorArgs, AggregateFunctionSimplification, StateFieldsArgs};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
 use datafusion::logical_expr::{
@@ -62,7 +60,7 @@ struct SummaryAggregate<S> {
 
 impl<S: Summary> SummaryAggregate<S> {
     fn groups(args: &AccumulatorArgs) -> Result<SummaryGroups<S>> {
-        let options = S::bind(&Call::physical(S::NAME, args)?)?;
+        let options = S::bind(&Call::physical(S::NAME, args))?;
         Ok(SummaryGroups { options, states: vec![], size: 0 })
     }
 }
@@ -201,11 +199,7 @@ impl<S: Summary> GroupsAccumulator for SummaryGroups<S> {
         Ok(vec![self.evaluate(emit_to)?])
     }
 
-    fn convert_to_state(
-        &self,
-        values: &[ArrayRef],
-        filter: Option<&BooleanArray>,
-    ) -> Result<Vec<ArrayRef>> {
+    fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
         let mut wanted = wanted(&values[0], filter).peekable();
         let mut states = LargeBinaryBuilder::with_capacity(values[0].len(), 0);
         for row in 0..values[0].len() {
@@ -226,10 +220,7 @@ impl<S: Summary> GroupsAccumulator for SummaryGroups<S> {
 }
 
 /// The rows that count: not NULL, and chosen by the filter.
-fn wanted<'a>(
-    values: &'a ArrayRef,
-    filter: Option<&'a BooleanArray>,
-) -> impl Iterator<Item = usize> + 'a {
+fn wanted<'a>(values: &'a ArrayRef, filter: Option<&'a BooleanArray>) -> impl Iterator<Item = usize> + 'a {
     let nulls = values.logical_nulls();
     (0..values.len()).filter(move |row| {
         nulls.as_ref().is_none_or(|nulls| nulls.is_valid(*row))

@@ -15,4 +15,5 @@ pub mod bitmap_from_array;
 pub mod bitmap_or;
 pub mod bitmap_to_array;
 pub mod bitmap_xor;
+pub mod days_since;
 pub mod split_bucket;
