@@ -25,6 +25,20 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         scalar::bitmap_to_array::bitmap_to_array_udf(),
         scalar::bitmap_xor::bitmap_xor_udf(),
         // sketches
+        scalar::theta_union::theta_union_udf(),
+        scalar::theta_intersect::theta_intersect_udf(),
+        scalar::theta_a_not_b::theta_a_not_b_udf(),
+        scalar::theta_estimate::theta_estimate_udf(),
+        scalar::theta_lower_bound::theta_lower_bound_udf(),
+        scalar::theta_upper_bound::theta_upper_bound_udf(),
+        scalar::hll_union::hll_union_udf(),
+        scalar::hll_estimate::hll_estimate_udf(),
+        scalar::hll_lower_bound::hll_lower_bound_udf(),
+        scalar::hll_upper_bound::hll_upper_bound_udf(),
+        scalar::kll_union::kll_union_udf(),
+        scalar::kll_quantile::kll_quantile_udf(),
+        scalar::kll_rank::kll_rank_udf(),
+        scalar::kll_count::kll_count_udf(),
         // lists and maps
         // calendar
         scalar::anniversary_in::anniversary_in_udf(),
@@ -65,6 +79,13 @@ pub fn all_aggregate() -> Vec<Arc<AggregateUDF>> {
         aggregate::bitmap_intersect_agg::bitmap_intersect_agg_udaf(),
         aggregate::bitmap_union_agg::bitmap_union_agg_udaf(),
         // sketches
+        aggregate::theta_sketch::theta_sketch_udaf(),
+        aggregate::theta_union_agg::theta_union_agg_udaf(),
+        aggregate::theta_intersect_agg::theta_intersect_agg_udaf(),
+        aggregate::hll_sketch::hll_sketch_udaf(),
+        aggregate::hll_union_agg::hll_union_agg_udaf(),
+        aggregate::kll_sketch::kll_sketch_udaf(),
+        aggregate::kll_union_agg::kll_union_agg_udaf(),
     ]
 }
 

@@ -79,8 +79,8 @@ impl Summary for BitmapBuild {
         Ok(())
     }
 
-    fn write(state: &RoaringTreemap) -> Option<Vec<u8>> {
-        Some(bitmap::write(state))
+    fn write(state: &mut RoaringTreemap) -> Result<Option<Vec<u8>>> {
+        Ok(Some(bitmap::write(state)))
     }
 
     fn size(state: &RoaringTreemap) -> usize {

@@ -82,8 +82,8 @@ impl Summary for BitmapIntersectAgg {
         Ok(())
     }
 
-    fn write(state: &Option<RoaringTreemap>) -> Option<Vec<u8>> {
-        state.as_ref().map(bitmap::write)
+    fn write(state: &mut Option<RoaringTreemap>) -> Result<Option<Vec<u8>>> {
+        Ok(state.as_ref().map(bitmap::write))
     }
 
     fn size(state: &Option<RoaringTreemap>) -> usize {

@@ -74,8 +74,8 @@ impl Summary for BitmapUnionAgg {
         Ok(())
     }
 
-    fn write(state: &RoaringTreemap) -> Option<Vec<u8>> {
-        Some(bitmap::write(state))
+    fn write(state: &mut RoaringTreemap) -> Result<Option<Vec<u8>>> {
+        Ok(Some(bitmap::write(state)))
     }
 
     fn size(state: &RoaringTreemap) -> usize {

@@ -39,7 +39,7 @@ pub(crate) trait Summary: Debug + Default + Eq + Hash + Send + Sync + 'static {
     /// Takes in a state that [`Self::write`] wrote.
     fn merge(state: &mut Self::State, bytes: &[u8]) -> Result<()>;
     /// The state, which is the answer too.
-    fn write(state: &Self::State) -> Option<Vec<u8>>;
+    fn write(state: &mut Self::State) -> Result<Option<Vec<u8>>>;
     /// About the bytes of memory a state has on the heap.
     fn size(state: &Self::State) -> usize;
 }
@@ -186,11 +186,11 @@ impl<S: Summary> GroupsAccumulator for SummaryGroups<S> {
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let states = emit_to.take_needed(&mut self.states);
+        let mut states = emit_to.take_needed(&mut self.states);
         self.size = self.size.saturating_sub(states.iter().map(S::size).sum());
         let mut answers = LargeBinaryBuilder::with_capacity(states.len(), 0);
-        for state in &states {
-            answers.append_option(S::write(state));
+        for state in &mut states {
+            answers.append_option(S::write(state)?);
         }
         Ok(Arc::new(answers.finish()))
     }
@@ -209,7 +209,7 @@ impl<S: Summary> GroupsAccumulator for SummaryGroups<S> {
             }
             let mut state = [S::empty(&self.options)?];
             S::update(&mut state, &[(row, 0)], &values[0])?;
-            states.append_option(S::write(&state[0]));
+            states.append_option(S::write(&mut state[0])?);
         }
         Ok(vec![Arc::new(states.finish())])
     }
@@ -233,9 +233,9 @@ fn wanted<'a>(values: &'a ArrayRef, filter: Option<&'a BooleanArray>) -> impl It
 struct One<S: Summary>(SummaryGroups<S>);
 
 impl<S: Summary> One<S> {
-    fn written(&self) -> Result<ScalarValue> {
-        match self.0.states.as_slice() {
-            [state] => Ok(ScalarValue::LargeBinary(S::write(state))),
+    fn written(&mut self) -> Result<ScalarValue> {
+        match self.0.states.as_mut_slice() {
+            [state] => Ok(ScalarValue::LargeBinary(S::write(state)?)),
             states => internal_err!("{} states of one group", states.len()),
         }
     }

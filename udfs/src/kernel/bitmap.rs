@@ -5,21 +5,9 @@
 //! upper 32 bits of its ids (4 bytes) and the 32-bit bitmap of the lower ones. Read is the 32-bit
 //! format too, so that bitmaps of programs that know no other can be used as they are.
 
-use std::fmt;
-
 use roaring::{RoaringBitmap, RoaringTreemap};
 
-/// Bytes that are no bitmap, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Corrupt(String);
-
-impl fmt::Display for Corrupt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Corrupt {}
+use super::corrupt::Corrupt;
 
 /// First bytes of the 32-bit format without runs, and the lower half of those with runs.
 const COOKIE: u32 = 12_346;
@@ -46,21 +34,21 @@ pub fn read(bytes: &[u8]) -> Result<RoaringTreemap, Corrupt> {
 
 fn read_64(bytes: &[u8]) -> Result<RoaringTreemap, Corrupt> {
     let Some((n_blocks, mut rest)) = bytes.split_first_chunk::<8>() else {
-        return Err(Corrupt(format!("{} bytes are too few for a bitmap", bytes.len())));
+        return Err(Corrupt::new(format!("{} bytes are too few for a bitmap", bytes.len())));
     };
     let n_blocks = u64::from_le_bytes(*n_blocks);
     if n_blocks > (rest.len() / LEAST_BLOCK) as u64 {
-        return Err(Corrupt(format!("{} bytes cannot hold {n_blocks} blocks", bytes.len())));
+        return Err(Corrupt::new(format!("{} bytes cannot hold {n_blocks} blocks", bytes.len())));
     }
     let mut blocks = vec![];
     let mut last = None;
     for _ in 0..n_blocks {
         let Some((key, block)) = rest.split_first_chunk::<4>() else {
-            return Err(Corrupt("the last block is cut off".into()));
+            return Err(Corrupt::new("the last block is cut off"));
         };
         let key = u32::from_le_bytes(*key);
         if last.is_some_and(|last| last >= key) {
-            return Err(Corrupt("blocks are out of order".into()));
+            return Err(Corrupt::new("blocks are out of order"));
         }
         last = Some(key);
         let (bitmap, after) = read_block(block)?;
@@ -70,14 +58,15 @@ fn read_64(bytes: &[u8]) -> Result<RoaringTreemap, Corrupt> {
         rest = after;
     }
     if !rest.is_empty() {
-        return Err(Corrupt(format!("{} bytes follow the last block", rest.len())));
+        return Err(Corrupt::new(format!("{} bytes follow the last block", rest.len())));
     }
     Ok(RoaringTreemap::from_bitmaps(blocks))
 }
 
 fn read_block(bytes: &[u8]) -> Result<(RoaringBitmap, &[u8]), Corrupt> {
     let mut rest = bytes;
-    let bitmap = RoaringBitmap::deserialize_from(&mut rest).map_err(|error| Corrupt(error.to_string()))?;
+    let bitmap =
+        RoaringBitmap::deserialize_from(&mut rest).map_err(|error| Corrupt::new(error.to_string()))?;
     Ok((bitmap, rest))
 }
 

@@ -178,11 +178,11 @@ fn shown_list(list: &[Option<i64>]) -> String {
 }
 
 fn three_valued_and(each: impl Iterator<Item = Option<bool>>) -> Option<bool> {
-    each.fold(Some(true), |so_far, next| match (so_far, next) {
-        (Some(false), _) | (_, Some(false)) => Some(false),
-        (None, _) | (_, None) => None,
-        _ => Some(true),
-    })
+    let each = each.collect::<Vec<_>>();
+    if each.contains(&Some(false)) {
+        return Some(false);
+    }
+    (!each.contains(&None)).then_some(true)
 }
 
 /// The answers for one row by definition, in the order of the columns of the query below.
