@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, TimestampSecondArray};
+use arrow::array::{ArrayRef, BooleanArray, StringArray, TimestampSecondArray};
 use coterie_udfs::testing::{AggregateTester, Arg};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::AggregateUDF;
@@ -108,6 +108,30 @@ pub(crate) fn check_groups(
         let order = (0..n).filter(|i| i % 2 == 1).chain((0..n).filter(|i| i % 2 == 0)).collect::<Vec<_>>();
         assert_eq!(&read(one.merged(&order, &[n / 4]).unwrap()), expected, "shuffled");
     }
+}
+
+/// Checks the call over all roads against one accumulator over sorted rows; what that answers is
+/// checked against a definition elsewhere.
+pub(crate) fn check_self(function: Arc<AggregateUDF>, rows: &[Row], args: impl Fn(&[Row]) -> Vec<Arg>) {
+    let mut sorted = rows.to_vec();
+    sorted.sort_unstable_by_key(|row| (row.group, row.ts, row.mask));
+    let expected = (0..N_GROUPS).map(|group| {
+        let of_group = sorted.iter().filter(|row| row.group == group).copied().collect::<Vec<_>>();
+        AggregateTester::new(Arc::clone(&function), &args(&of_group)).unwrap().evaluate().unwrap()
+    });
+    let expected = expected.collect::<Vec<_>>();
+    check(Arc::clone(&function), rows, &args, &expected);
+    check_sliding(function, rows, args);
+}
+
+/// A value to each row, NULL now and then: made from the bits above `n_conditions`.
+pub(crate) fn value(rows: &[Row], n_conditions: u32) -> Arg {
+    let of = |row: &Row| [Some("b"), Some("a"), None, Some("")][(row.mask >> n_conditions & 3) as usize];
+    Arg::Column(Arc::new(rows.iter().map(of).collect::<StringArray>()))
+}
+
+pub(crate) fn text(text: &str) -> Arg {
+    Arg::Literal(ScalarValue::from(text))
 }
 
 /// Checks a moving frame against the same rows from scratch.
