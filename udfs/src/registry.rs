@@ -42,6 +42,8 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         // lists and maps
         // calendar
         scalar::anniversary_in::anniversary_in_udf(),
+        scalar::period_end::period_end_udf(),
+        scalar::period_start::period_start_udf(),
         // splits
         scalar::split_bucket::split_bucket_udf(),
     ]

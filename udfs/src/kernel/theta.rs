@@ -148,16 +148,6 @@ mod tests {
         theta
     }
 
-    #[test]
-    fn one_value_is_the_bytes_java_writes() {
-        // Family 3, version 3, read-only, compact, ordered, single; the hash of the long 1.
-        let bytes = Theta::new(12).write().unwrap();
-        assert_eq!(bytes.len(), 8);
-        let bytes = of([1]).write().unwrap();
-        assert_eq!(bytes[..3], [1, 3, 3]);
-        assert_eq!(bytes.len(), 16);
-    }
-
     proptest! {
         #[test]
         fn bytes_depend_on_the_set_alone(

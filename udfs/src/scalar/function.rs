@@ -1,4 +1,4 @@
-//! What all scalar functions of sets and sketches have in common.
+//! What the scalar functions of sets, sketches and periods have in common.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -22,7 +22,7 @@ pub(crate) trait Function: Debug + Default + Eq + Hash + Send + Sync + 'static {
     fn coerce(types: &[DataType]) -> Result<Vec<DataType>>;
     fn return_type(types: &[DataType]) -> Result<DataType>;
     /// Refuses constants that will not do. Arguments that are not constant are `None`.
-    fn check(_constants: &[Option<&ScalarValue>]) -> Result<()> {
+    fn check(_types: &[DataType], _constants: &[Option<&ScalarValue>]) -> Result<()> {
         Ok(())
     }
     /// The answers for `n_rows` rows.
@@ -61,8 +61,8 @@ impl<F: Function> ScalarUDFImpl for Scalar<F> {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        F::check(args.scalar_arguments)?;
         let types = args.arg_fields.iter().map(|field| field.data_type().clone()).collect::<Vec<_>>();
+        F::check(&types, args.scalar_arguments)?;
         Ok(Arc::new(Field::new(F::NAME, F::return_type(&types)?, true)))
     }
 

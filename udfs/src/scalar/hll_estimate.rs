@@ -22,7 +22,7 @@ pub fn hll_estimate_udf() -> Arc<ScalarUDF> {
     description = "About how many different values the HLL sketch has seen; exact as long as they were few. NULL for NULL.",
     syntax_example = "hll_estimate(sketch)",
     sql_example = "```sql
-> SELECT hll_estimate(hll_sketch(x)) AS different FROM (VALUES ('a'), ('b'), ('a')) AS t(x);
+> SELECT round(hll_estimate(hll_sketch(x)), 3) AS different FROM (VALUES ('a'), ('b'), ('a')) AS t(x);
 +-----------+
 | different |
 +-----------+

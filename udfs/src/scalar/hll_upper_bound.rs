@@ -22,7 +22,7 @@ pub fn hll_upper_bound_udf() -> Arc<ScalarUDF> {
     description = "How many different values the HLL sketch has seen at most: with 1 standard deviation this is right in 84 of 100 cases, with 2 in 97.7, with 3 in 99.9. NULL if an argument is NULL.",
     syntax_example = "hll_upper_bound(sketch [, deviations])",
     sql_example = "```sql
-> SELECT hll_upper_bound(hll_sketch(x)) AS upper FROM (VALUES ('a'), ('b'), ('a')) AS t(x);
+> SELECT round(hll_upper_bound(hll_sketch(x)), 3) AS upper FROM (VALUES ('a'), ('b'), ('a')) AS t(x);
 +-------+
 | upper |
 +-------+
@@ -54,7 +54,7 @@ impl Function for HllUpperBound {
         Ok(DataType::Float64)
     }
 
-    fn check(constants: &[Option<&ScalarValue>]) -> Result<()> {
+    fn check(_: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<()> {
         check_bound(Self::NAME, constants)
     }
 

@@ -62,7 +62,7 @@ impl Function for KllQuantile {
         Ok(DataType::Float64)
     }
 
-    fn check(constants: &[Option<&ScalarValue>]) -> Result<()> {
+    fn check(_: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<()> {
         if let Some(Some(ScalarValue::Float64(Some(rank)))) = constants.get(1)
             && !(0.0..=1.0).contains(rank)
         {

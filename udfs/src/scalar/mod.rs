@@ -1,10 +1,11 @@
 //! Scalar functions, one per file.
 //!
-//! Three modules are shared: `function` is what all functions of sets and sketches have in common,
-//! `bitmap` reads and writes sets, `sketch` sketches.
+//! Four modules are shared: `function` is what the functions of sets, sketches and periods have in
+//! common, `bitmap` reads and writes sets, `sketch` sketches, `period` reads units of the calendar.
 
 pub(crate) mod bitmap;
 pub(crate) mod function;
+pub(crate) mod period;
 pub(crate) mod sketch;
 
 pub mod anniversary_in;
@@ -25,6 +26,8 @@ pub mod kll_count;
 pub mod kll_quantile;
 pub mod kll_rank;
 pub mod kll_union;
+pub mod period_end;
+pub mod period_start;
 pub mod split_bucket;
 pub mod theta_a_not_b;
 pub mod theta_estimate;

@@ -54,7 +54,7 @@ impl Function for ThetaLowerBound {
         Ok(DataType::Float64)
     }
 
-    fn check(constants: &[Option<&ScalarValue>]) -> Result<()> {
+    fn check(_: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<()> {
         check_bound(Self::NAME, constants)
     }
 

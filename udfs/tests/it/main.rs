@@ -9,6 +9,7 @@ mod query;
 mod roads;
 mod sequence;
 mod sets;
+mod sketches;
 mod splits;
 mod sql;
 mod times;
