@@ -49,7 +49,9 @@ def pattern(rng, timed):
             parts.append(".*")
         if timed and rng.random() < 0.6:
             parts.append(f"(?t{rng.choice(['<=', '<', '>=', '>', '=='])}{rng.choice([0, 1, 2, 5, 10, 40])})")
-    return "".join(parts)
+    # A pattern that ends in `.*` or a time makes ClickHouse 26.9 read past the end of its own pattern
+    # once the events run out: the same call gives 0 or 1 with what else is in the query.
+    return "".join(parts) + rng.choice(["(?1)", "(?2)", "."])
 
 
 def clickhouse_calls(rng):

@@ -135,6 +135,7 @@ async fn times_and_values() {
     let second = "nth_time(CAST(ts AS DATE), 2)";
     check(&ctx, second, &[("ada", "2026-01-01"), ("bob", "2026-02-28"), ("eve", "")]).await;
     check(&ctx, "nth_time(n, -1)", &[("ada", "3"), ("bob", "2"), ("eve", "2")]).await;
+    wrong(&ctx, "nth_time(DISTINCT ts, 1)", "nth_time does not take DISTINCT").await;
     wrong(&ctx, "nth_time(ts, 0)", "`n` must not be 0").await;
     wrong(&ctx, "nth_time(ts, 1.5)", "`n` must be a whole number").await;
     let visits = "session_count(ts, INTERVAL '5' MINUTE)";
