@@ -66,32 +66,47 @@ pub(crate) fn check(
     expected: &[ScalarValue],
 ) {
     let groups = rows.iter().map(|row| row.group).collect::<Vec<_>>();
-    let all = AggregateTester::new(Arc::clone(&function), &args(rows)).unwrap();
+    let args = |picked: &[usize]| args(&picked.iter().map(|row| rows[*row]).collect::<Vec<_>>());
+    check_groups(function, &groups, args, expected, |answer| answer);
+}
+
+/// Checks the call over all roads, for rows of any kind: `groups` is the group of each row, `args`
+/// makes the arguments of some of the rows, `read` what is compared of an answer.
+pub(crate) fn check_groups(
+    function: Arc<AggregateUDF>,
+    groups: &[usize],
+    args: impl Fn(&[usize]) -> Vec<Arg>,
+    expected: &[ScalarValue],
+    read: impl Fn(ScalarValue) -> ScalarValue,
+) {
+    let scalars = |answers: &ArrayRef| scalars(answers).into_iter().map(&read).collect::<Vec<_>>();
+    let all =
+        AggregateTester::new(Arc::clone(&function), &args(&(0..groups.len()).collect::<Vec<_>>())).unwrap();
     let same = |road: &str, answers: ArrayRef| {
         assert_eq!(scalars(&answers), expected, "{road}");
     };
-    same("grouped", all.grouped(&groups, N_GROUPS, 7, None).unwrap());
-    same("grouped, in steps", all.grouped_in_steps(&groups, N_GROUPS, 100, 1).unwrap());
-    same("grouped, merged", all.grouped_merged(&groups, N_GROUPS).unwrap());
-    same("grouped, converted", all.grouped_converted(&groups, N_GROUPS, None).unwrap());
+    same("grouped", all.grouped(groups, N_GROUPS, 7, None).unwrap());
+    same("grouped, in steps", all.grouped_in_steps(groups, N_GROUPS, 100, 1).unwrap());
+    same("grouped, merged", all.grouped_merged(groups, N_GROUPS).unwrap());
+    same("grouped, converted", all.grouped_converted(groups, N_GROUPS, None).unwrap());
     let odd = groups.iter().map(|group| Some(group % 2 == 1)).collect::<BooleanArray>();
-    let filtered = scalars(&all.grouped(&groups, N_GROUPS, 5, Some(&odd)).unwrap());
-    let converted = scalars(&all.grouped_converted(&groups, N_GROUPS, Some(&odd)).unwrap());
+    let filtered = scalars(&all.grouped(groups, N_GROUPS, 5, Some(&odd)).unwrap());
+    let converted = scalars(&all.grouped_converted(groups, N_GROUPS, Some(&odd)).unwrap());
     assert_eq!(filtered, converted, "filtered");
     for group in (1..N_GROUPS).step_by(2) {
         assert_eq!(filtered[group], expected[group], "filtered");
     }
     for (group, expected) in expected.iter().enumerate() {
-        let of_group = rows.iter().filter(|row| row.group == group).copied().collect::<Vec<_>>();
+        let of_group = (0..groups.len()).filter(|row| groups[*row] == group).collect::<Vec<_>>();
         let one = AggregateTester::new(Arc::clone(&function), &args(&of_group)).unwrap();
-        assert_eq!(&one.evaluate().unwrap(), expected, "one accumulator");
+        assert_eq!(&read(one.evaluate().unwrap()), expected, "one accumulator");
         let n = of_group.len();
         let order = (0..n).rev().collect::<Vec<_>>();
-        assert_eq!(&one.merged(&order, &[]).unwrap(), expected, "reversed");
-        assert_eq!(&one.merged(&order, &[n / 3, n / 3, n / 2]).unwrap(), expected, "merged");
+        assert_eq!(&read(one.merged(&order, &[]).unwrap()), expected, "reversed");
+        assert_eq!(&read(one.merged(&order, &[n / 3, n / 3, n / 2]).unwrap()), expected, "merged");
         // Odd places first: neither sorted nor reversed.
         let order = (0..n).filter(|i| i % 2 == 1).chain((0..n).filter(|i| i % 2 == 0)).collect::<Vec<_>>();
-        assert_eq!(&one.merged(&order, &[n / 4]).unwrap(), expected, "shuffled");
+        assert_eq!(&read(one.merged(&order, &[n / 4]).unwrap()), expected, "shuffled");
     }
 }
 
