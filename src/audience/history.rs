@@ -46,17 +46,20 @@ impl History {
         let folder = layout.prefix.clone().join("_delta_log");
         let mut versions: Vec<(u64, Path)> = store
             .list(Some(&folder))
-            .try_filter_map(async |file| Ok(version(&file.location).map(|version| (version, file.location))))
+            .try_filter_map(|file| async move {
+                Ok(version(&file.location).map(|version| (version, file.location)))
+            })
             .try_collect()
             .await
             .map_err(failed)?;
         versions.sort_unstable_by(|a, b| b.cmp(a));
 
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let unread = versions.iter().filter(|(version, _)| !known.contains_key(version));
+        let unread: Vec<(u64, Path)> =
+            versions.iter().filter(|(version, _)| !known.contains_key(version)).cloned().collect();
         let read: Vec<_> = iter(unread)
-            .map(async |(version, path)| {
-                Ok((*version, evaluation(*version, &first_line(store, path).await?)))
+            .map(|(version, path)| async move {
+                Ok((version, evaluation(version, &first_line(store, &path).await?)))
             })
             .buffered(AT_ONCE)
             .try_collect()

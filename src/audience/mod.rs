@@ -113,10 +113,13 @@ impl Audiences {
     pub async fn compare(&self, run: &Run) -> Result<Vec<Outcome>> {
         let evaluator = self.evaluator(run)?;
         let state = self.log.load().await?;
-        let compared = iter(&run.members)
-            .map(|(segment, members)| {
-                let (evaluator, segment, members) = (evaluator.clone(), segment.clone(), members.clone());
-                let before = state.segments.get(&segment).cloned();
+        let members = run.members.iter();
+        let each: Vec<_> = members
+            .map(|(segment, members)| (segment.clone(), members.clone(), state.segments.get(segment).cloned()))
+            .collect();
+        let compared = iter(each)
+            .map(|(segment, members, before)| {
+                let evaluator = evaluator.clone();
                 async move {
                     let name = segment.clone();
                     let change =
