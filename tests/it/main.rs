@@ -1,5 +1,6 @@
 //! Integration tests: one binary, a module a subject.
 
+mod audience;
 mod common;
 mod errors;
 mod evaluate;
