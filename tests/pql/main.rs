@@ -1,0 +1,4 @@
+//! PQL against its specification: `conformance.yaml` on the fixture, by every road.
+
+mod cases;
+mod syntax;
