@@ -2,5 +2,9 @@
 
 pub mod diagnostic;
 pub mod error;
+pub mod planner;
 pub mod pql;
+pub mod profile;
+pub mod resolve;
 pub mod segment;
+pub mod statement;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub use kind::Kind;
 pub use render::render;
-pub use span::{Span, offset_of};
+pub use span::{Lines, Span, offset_of};
 pub use suggest::nearest;
 
 /// A text that a user wrote, with the name to show for it (`rules.sql`, `segment big_spenders`).

@@ -50,19 +50,43 @@ impl Hash for Span {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
-/// The byte offset of a line and column (both from 1, columns in characters) as SQL parsers report them; the end
-/// of the text when it has no such place.
-pub fn offset_of(text: &str, line: u64, column: u64) -> usize {
-    let mut start = 0;
-    for _ in 1..line.max(1) {
-        match text[start..].find('\n') {
-            Some(at) => start += at + 1,
-            None => return text.len(),
+/// The lines of a text: turns lines and columns, as SQL parsers report places, into byte offsets.
+#[derive(Clone, Debug)]
+pub struct Lines<'a> {
+    text: &'a str,
+    /// Where each line starts, and whether its characters are all one byte long.
+    starts: Vec<(usize, bool)>,
+}
+
+impl<'a> Lines<'a> {
+    /// Finds the lines of a text.
+    pub fn new(text: &'a str) -> Self {
+        let mut starts = vec![];
+        let mut start = 0;
+        for line in text.split_inclusive('\n') {
+            starts.push((start, line.is_ascii()));
+            start += line.len();
         }
+        Self { text, starts }
     }
-    let rest = &text[start..];
-    let skip = usize::try_from(column.max(1) - 1).unwrap_or(usize::MAX);
-    rest.char_indices().nth(skip).map_or(text.len(), |(at, _)| start + at)
+
+    /// The byte offset of a line and column, both from 1, columns in characters; the end of the text when it has
+    /// no such place.
+    pub fn offset(&self, line: u64, column: u64) -> usize {
+        let line = usize::try_from(line.max(1) - 1).unwrap_or(usize::MAX);
+        let column = usize::try_from(column.max(1) - 1).unwrap_or(usize::MAX);
+        let Some(&(start, ascii)) = self.starts.get(line) else { return self.text.len() };
+        let rest = &self.text[start..];
+        if ascii {
+            return start + column.min(rest.len());
+        }
+        rest.char_indices().nth(column).map_or(self.text.len(), |(at, _)| start + at)
+    }
+}
+
+/// The byte offset of one line and column of a text; see [`Lines::offset`].
+pub fn offset_of(text: &str, line: u64, column: u64) -> usize {
+    Lines::new(text).offset(line, column)
 }
 
 #[cfg(test)]

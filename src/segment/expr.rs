@@ -96,6 +96,13 @@ pub enum Node {
         /// `TRY_CAST`: NULL instead of an error.
         lenient: bool,
     },
+    /// `x AT TIME ZONE 'zone'`.
+    AtTimeZone {
+        /// The timestamp.
+        expr: Box<Expr>,
+        /// The name of the zone.
+        zone: String,
+    },
     /// A function; whether scalar, aggregate or window is known once names are resolved.
     Call(Box<Call>),
     /// `x -> body`, an argument of a higher-order function.
@@ -123,13 +130,36 @@ pub enum Node {
         /// The position or key.
         index: Box<Expr>,
     },
-    /// A short form about events or about the population.
+    /// A short form about events or about the population. Gone once names are resolved.
     Form {
         /// Which.
         form: Form,
         /// Its arguments, as its signature says.
         args: Vec<Expr>,
     },
+    /// A column that has been found: every [`Node::Column`] but the parameters of lambdas becomes one of these.
+    Attribute {
+        /// The table it belongs to.
+        relation: Relation,
+        /// The column, then the fields below it.
+        path: Vec<String>,
+    },
+    /// A value computed from the profile's events: its position among the features of the program. Aggregates and
+    /// short forms become these once names are resolved.
+    Feature(usize),
+}
+
+/// The table of a store that a column belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Relation {
+    /// The profile table.
+    Profiles,
+    /// The event table of this position.
+    Events(usize),
+    /// The lookup of this position.
+    Lookup(usize),
+    /// The groups of a profile's events by this key, of the program's keys: the key itself.
+    Group(usize),
 }
 
 /// A constant, by its text, so that expressions can be compared and hashed exactly.

@@ -7,9 +7,9 @@ mod expr;
 mod form;
 mod visit;
 
-pub use expr::{BinaryOp, Call, Expr, Name, Node, Order, Over, Test, UnaryOp, Value};
+pub use expr::{BinaryOp, Call, Expr, Name, Node, Order, Over, Relation, Test, UnaryOp, Value};
 pub use form::Form;
-pub use visit::{children, children_mut, walk, walk_mut};
+pub use visit::{children, children_mut, map_children, walk, walk_mut};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,12 +1,15 @@
 //! Walking expressions.
 
-use super::{Expr, Node};
+use super::{Expr, Node, Value};
 
 /// The direct parts of an expression, in the order of the text.
 pub fn children(expr: &Expr) -> Vec<&Expr> {
     match &expr.node {
-        Node::Literal(_) | Node::Column(_) => vec![],
-        Node::Unary { expr, .. } | Node::Is { expr, .. } | Node::Cast { expr, .. } => vec![expr],
+        Node::Literal(_) | Node::Column(_) | Node::Attribute { .. } | Node::Feature(_) => vec![],
+        Node::Unary { expr, .. }
+        | Node::Is { expr, .. }
+        | Node::Cast { expr, .. }
+        | Node::AtTimeZone { expr, .. } => vec![expr],
         Node::Lambda { body, .. } => vec![body],
         Node::Field { of, .. } => vec![of],
         Node::Binary { left, right, .. } => vec![left, right],
@@ -38,8 +41,11 @@ pub fn children(expr: &Expr) -> Vec<&Expr> {
 /// The direct parts of an expression, to change them.
 pub fn children_mut(expr: &mut Expr) -> Vec<&mut Expr> {
     match &mut expr.node {
-        Node::Literal(_) | Node::Column(_) => vec![],
-        Node::Unary { expr, .. } | Node::Is { expr, .. } | Node::Cast { expr, .. } => vec![expr],
+        Node::Literal(_) | Node::Column(_) | Node::Attribute { .. } | Node::Feature(_) => vec![],
+        Node::Unary { expr, .. }
+        | Node::Is { expr, .. }
+        | Node::Cast { expr, .. }
+        | Node::AtTimeZone { expr, .. } => vec![expr],
         Node::Lambda { body, .. } => vec![body],
         Node::Field { of, .. } => vec![of],
         Node::Binary { left, right, .. } => vec![left, right],
@@ -87,4 +93,13 @@ pub fn walk_mut(expr: &mut Expr, f: &mut impl FnMut(&mut Expr)) {
         walk_mut(child, f);
     }
     f(expr);
+}
+
+/// The expression with every direct part replaced by what `f` makes of it.
+pub fn map_children<E>(mut expr: Expr, f: &mut impl FnMut(Expr) -> Result<Expr, E>) -> Result<Expr, E> {
+    for child in children_mut(&mut expr) {
+        let part = std::mem::replace(child, Expr::literal(Value::Null));
+        *child = f(part)?;
+    }
+    Ok(expr)
 }
