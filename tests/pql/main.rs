@@ -1,4 +1,6 @@
 //! PQL against its specification: `conformance.yaml` on the fixture, by every road.
 
 mod cases;
+mod errors;
+mod fixture;
 mod syntax;
