@@ -37,6 +37,8 @@ pub struct Statement {
     pub source: Source,
     /// Where the statement stands in the text.
     pub span: Span,
+    /// The part of the text that was parsed: DataFusion counts lines from its start.
+    pub piece: std::ops::Range<usize>,
 }
 
 /// What a statement asks for.

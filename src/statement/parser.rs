@@ -56,7 +56,7 @@ pub(super) fn statement(source: &Source, range: Range<usize>) -> Result<Statemen
             command.shift(offset);
             let end = offset + text.trim_end().len();
             let span = Span::new(offset + start.start, end);
-            Ok(Statement { command, source: source.clone(), span })
+            Ok(Statement { command, source: source.clone(), span, piece: range })
         }
         Err(fault) => Err(fault.shifted(offset).in_source(source)),
     }

@@ -1,0 +1,259 @@
+//! From an evaluation's rows to one bitmap of members a rule, over the profiles' positions.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, new_empty_array};
+use arrow::compute::{concat, filter, is_not_null, prep_null_mask_filter};
+use arrow::datatypes::Int64Type;
+use arrow::row::{RowConverter, SortField};
+use datafusion::physical_plan::metrics::MetricValue;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::StreamExt;
+use roaring::RoaringBitmap;
+
+use crate::bug;
+use crate::diagnostic::{Diagnostic, Kind};
+use crate::engine::scope::Scope;
+use crate::error::Result;
+use crate::planner;
+use crate::profile::Bound;
+use crate::resolve::Program;
+
+use super::report::{Figures, Progress};
+
+/// The members found so far.
+#[derive(Default)]
+pub(super) struct Members {
+    /// The profiles of the first pass: later ones find theirs by key.
+    keys: Option<Keys>,
+    members: Vec<(String, RoaringBitmap)>,
+    figures: Figures,
+}
+
+struct Keys {
+    array: ArrayRef,
+    converter: RowConverter,
+    /// Made when a second pass needs it: its rows come in another order.
+    positions: Option<HashMap<Box<[u8]>, u32>>,
+}
+
+impl Members {
+    /// Runs a program and adds its members.
+    pub(super) async fn collect(
+        &mut self,
+        scope: &Arc<Scope>,
+        program: &Program,
+        progress: Option<&dyn Progress>,
+    ) -> Result<()> {
+        let state = scope.state();
+        let plan = scope.plan_sql(&planner::evaluation(program)).await?;
+        let physical = state.create_physical_plan(&plan).await?;
+        let total = total_rows(&physical);
+        let mut stream = execute_stream(Arc::clone(&physical), state.task_ctx())?;
+        let mut pass = Pass::new(program);
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(100));
+        loop {
+            tokio::select! {
+                batch = stream.next() => match batch {
+                    Some(batch) => pass.add(&batch?)?,
+                    None => break,
+                },
+                _ = ticks.tick(), if progress.is_some() => {
+                    if let Some(progress) = progress {
+                        progress.read(metric(&physical, "output_rows"), total);
+                    }
+                }
+            }
+        }
+        pass.figures.bytes_scanned = metric(&physical, "bytes_scanned");
+        self.merge(pass, program)
+    }
+
+    fn merge(&mut self, pass: Pass, program: &Program) -> Result<()> {
+        let store = &program.store.store;
+        let array = match pass.keys.iter().map(|keys| &**keys).collect::<Vec<_>>()[..] {
+            [] => new_empty_array(&program.store.key_type()),
+            ref keys => concat(keys).map_err(|error| bug!("profile keys of two types: {error}"))?,
+        };
+        let names = program.rules.iter().map(|rule| rule.name.clone());
+        match &mut self.keys {
+            None => {
+                let field = SortField::new(array.data_type().clone());
+                let converter = RowConverter::new(vec![field])
+                    .map_err(|error| bug!("profile keys cannot be compared: {error}"))?;
+                unique(
+                    &converter_rows(&converter, &array)?,
+                    &array,
+                    &store.profiles.table,
+                    &store.profiles.key,
+                )?;
+                self.keys = Some(Keys { array, converter, positions: None });
+                self.members.extend(names.zip(pass.members));
+                self.figures = pass.figures;
+            }
+            Some(keys) => {
+                let positions = keys.positions()?;
+                let rows = converter_rows(&keys.converter, &array)?;
+                let moved: Vec<Option<u32>> =
+                    rows.iter().map(|row| positions.get(row.as_ref() as &[u8]).copied()).collect();
+                keys.positions = Some(positions);
+                for (name, bitmap) in names.zip(pass.members) {
+                    let found = bitmap.iter().filter_map(|at| moved.get(at as usize).copied().flatten());
+                    self.members.push((name, found.collect()));
+                }
+                self.figures.events += pass.figures.events;
+                self.figures.bytes_scanned += pass.figures.bytes_scanned;
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys of all profiles, the members of each rule as positions among them, and the figures.
+    pub(super) fn finish(self, bound: &Bound) -> Result<(ArrayRef, Vec<(String, RoaringBitmap)>, Figures)> {
+        let keys = match self.keys {
+            Some(keys) => keys.array,
+            None => new_empty_array(&bound.key_type()),
+        };
+        Ok((keys, self.members, self.figures))
+    }
+}
+
+impl Keys {
+    fn positions(&mut self) -> Result<HashMap<Box<[u8]>, u32>> {
+        if let Some(positions) = self.positions.take() {
+            return Ok(positions);
+        }
+        let rows = converter_rows(&self.converter, &self.array)?;
+        Ok(rows.iter().zip(0..).map(|(row, at)| (Box::from(row.as_ref() as &[u8]), at)).collect())
+    }
+}
+
+fn converter_rows(converter: &RowConverter, keys: &ArrayRef) -> Result<arrow::row::Rows> {
+    let mut rows = converter.empty_rows(keys.len(), 0);
+    // `append` takes a shared converter only for types without a dictionary, which keys are cast from.
+    converter
+        .append(&mut rows, &[Arc::clone(keys)])
+        .map_err(|error| bug!("profile keys cannot be compared: {error}"))?;
+    Ok(rows)
+}
+
+/// Refuses keys that stand twice.
+fn unique(rows: &arrow::row::Rows, keys: &ArrayRef, table: &str, column: &str) -> Result<()> {
+    let mut seen = HashSet::with_capacity(rows.num_rows());
+    let mut twice = rows.iter().enumerate().filter(|(_, row)| !seen.insert(*row)).map(|(at, _)| at);
+    let Some(first) = twice.next() else { return Ok(()) };
+    let more = twice.count();
+    let value = arrow::util::display::array_value_to_string(keys, first).unwrap_or_default();
+    let more = if more > 0 { format!(", and {more} more rows repeat a key") } else { String::new() };
+    let message = format!("the profile key `{value}` stands in more than one row of `{table}`{more}");
+    Err(Diagnostic::new(Kind::Data, message)
+        .help(format!("a profile is one row: declare the store on a view with one row for each `{column}`"))
+        .into())
+}
+
+/// One run of one program.
+struct Pass {
+    n_rules: usize,
+    n_profiles: u32,
+    keys: Vec<ArrayRef>,
+    members: Vec<RoaringBitmap>,
+    figures: Figures,
+}
+
+impl Pass {
+    fn new(program: &Program) -> Self {
+        let n_rules = program.rules.len();
+        Self {
+            n_rules,
+            n_profiles: 0,
+            keys: vec![],
+            members: vec![RoaringBitmap::new(); n_rules],
+            figures: Figures::default(),
+        }
+    }
+
+    fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        let all = column(batch, planner::KEY_COLUMN)?;
+        let known = is_not_null(all).map_err(|error| bug!("no null mask: {error}"))?;
+        let mut counted = false;
+        let mut of_event = vec![0_u64; batch.num_rows()];
+        for (at, field) in batch.schema_ref().fields().iter().enumerate() {
+            if !field.name().starts_with(planner::EVENTS_COLUMN) {
+                continue;
+            }
+            counted = true;
+            let counts: &Int64Array = batch.column(at).as_primitive::<Int64Type>();
+            for (total, count) in of_event.iter_mut().zip(counts.iter()) {
+                *total += count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
+            }
+        }
+        for (events, known) in of_event.iter().zip(known.values()) {
+            self.figures.events += events;
+            if !known && *events > 0 {
+                self.figures.orphan_events += events;
+            } else if !known {
+                self.figures.null_keys += 1;
+            }
+        }
+        debug_assert!(counted || self.figures.orphan_events == 0);
+        let keys = filter(all, &known).map_err(|error| bug!("keys cannot be filtered: {error}"))?;
+        for at in 0..self.n_rules {
+            let rule = column(batch, &planner::rule_column(at))?;
+            // A rule that is NULL whatever the profile has no members.
+            let Some(rule) = rule.as_boolean_opt() else { continue };
+            self.mark(at, rule, &known)?;
+        }
+        let added = u32::try_from(keys.len()).ok().and_then(|added| self.n_profiles.checked_add(added));
+        self.n_profiles = added.ok_or_else(|| {
+            crate::error::Error::new(Kind::Resource, "more than 4,294,967,295 profiles in one store")
+        })?;
+        self.figures.profiles = u64::from(self.n_profiles);
+        self.keys.push(keys);
+        Ok(())
+    }
+
+    fn mark(&mut self, at: usize, rule: &BooleanArray, known: &BooleanArray) -> Result<()> {
+        let rule = if rule.null_count() > 0 { &prep_null_mask_filter(rule) } else { rule };
+        let kept;
+        let rule = if known.true_count() == known.len() {
+            rule
+        } else {
+            kept = filter(rule, known).map_err(|error| bug!("members cannot be filtered: {error}"))?;
+            kept.as_boolean()
+        };
+        let base = self.n_profiles;
+        let found = rule.values().set_indices().filter_map(|at| base.checked_add(u32::try_from(at).ok()?));
+        self.members[at].append(found).map_err(|error| bug!("positions out of order: {error}"))?;
+        Ok(())
+    }
+}
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
+    batch.column_by_name(name).ok_or_else(|| bug!("an evaluation's rows have no column `{name}`"))
+}
+
+/// A metric of the scans of a plan, summed.
+fn metric(plan: &Arc<dyn ExecutionPlan>, name: &str) -> u64 {
+    let children = plan.children();
+    if !children.is_empty() {
+        return children.into_iter().map(|child| metric(child, name)).sum();
+    }
+    let Some(metrics) = plan.metrics() else { return 0 };
+    let total = match name {
+        "output_rows" => metrics.output_rows(),
+        name => metrics.sum_by_name(name).map(|value| MetricValue::as_usize(&value)),
+    };
+    total.and_then(|total| u64::try_from(total).ok()).unwrap_or_default()
+}
+
+/// How many rows the scans of a plan hold, where all of them know.
+#[expect(deprecated, reason = "the successor needs the statistics of children, and scans have none")]
+fn total_rows(plan: &Arc<dyn ExecutionPlan>) -> Option<u64> {
+    let children = plan.children();
+    if !children.is_empty() {
+        return children.into_iter().map(total_rows).sum();
+    }
+    let statistics = plan.partition_statistics(None).ok()?;
+    statistics.num_rows.get_value().and_then(|rows| u64::try_from(*rows).ok())
+}

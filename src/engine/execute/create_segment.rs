@@ -1,0 +1,75 @@
+//! `CREATE SEGMENT`.
+
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Kind};
+use crate::engine::Session;
+use crate::engine::expand::{in_statement, rule_source};
+use crate::engine::scope::{Scope, parse_rule};
+use crate::error::{Error, Result};
+use crate::segment::Segment;
+use crate::statement::{CreateSegment, Statement};
+use crate::warehouse;
+
+pub(super) async fn run(session: &Session, create: &CreateSegment, statement: &Statement) -> Result<()> {
+    let scope = session.scope().await?;
+    let known = scope.snapshot.get(warehouse::Kind::Segment, &create.name.value);
+    if known.is_some() && create.if_not_exists {
+        return Ok(());
+    }
+    if known.is_some() && !create.or_replace {
+        let message = format!("a segment is called `{}` already", create.name.value);
+        let fault = Diagnostic::new(Kind::Conflict, message).at(create.name.span);
+        return Err(fault.help("`CREATE OR REPLACE SEGMENT` makes a new version of it").into());
+    }
+    let segment = Segment {
+        name: create.name.value.clone(),
+        store: store_of(&scope, create)?,
+        comment: create.comment.clone(),
+        language: create.language,
+        rule: create.rule.clone(),
+    };
+    check(&scope, &segment).await.map_err(|error| {
+        let own = rule_source(&segment, create.rule_span, &statement.source);
+        match error {
+            Error::Wrong(faults) => Error::Wrong(
+                faults.into_iter().map(|fault| in_statement(fault, create.rule_span, &own)).collect(),
+            ),
+            failed => failed,
+        }
+    })?;
+    let version = known.map(|entry| entry.version);
+    session.engine.put(warehouse::Kind::Segment, &segment.name, version, &segment).await
+}
+
+/// A rule that is kept is known to resolve and to plan.
+async fn check(scope: &Arc<Scope>, segment: &Segment) -> Result<()> {
+    let bound = scope.bound(&segment.store).await?;
+    let rule = parse_rule(segment, &bound)?;
+    let program = scope.resolve(&segment.name, &rule, &bound)?;
+    scope.check(&program).await
+}
+
+/// The store that is named, or the only one there is.
+fn store_of(scope: &Scope, create: &CreateSegment) -> Result<String> {
+    if let Some(name) = &create.store {
+        return match scope.store(&name.value)? {
+            Some(_) => Ok(name.value.clone()),
+            None => Err(scope.unknown_store(&name.value).at(name.span).into()),
+        };
+    }
+    let names: Vec<&str> = scope.snapshot.names(warehouse::Kind::ProfileStore).collect();
+    match names[..] {
+        [only] => Ok(only.to_owned()),
+        [] => {
+            let fault = Diagnostic::new(Kind::NotFound, "there is no profile store yet").at(create.name.span);
+            Err(fault.help("declare one: `CREATE PROFILE STORE shop PROFILES … EVENTS …`").into())
+        }
+        _ => {
+            let fault =
+                Diagnostic::new(Kind::Name, "which profile store is the segment about?").at(create.name.span);
+            let names: Vec<String> = names.iter().map(|name| format!("`IN {name}`")).collect();
+            Err(fault.help(format!("say {}", names.join(" or "))).into())
+        }
+    }
+}

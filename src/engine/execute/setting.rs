@@ -1,0 +1,69 @@
+//! `SET`, `RESET`, `DEALLOCATE`: what a session remembers.
+
+use datafusion::logical_expr::Statement;
+
+use crate::diagnostic::{Diagnostic, Kind};
+use crate::engine::Session;
+use crate::error::Result;
+use crate::session::instant;
+
+pub(super) fn run(session: &Session, statement: &Statement) -> Result<()> {
+    let (variable, value) = match statement {
+        Statement::SetVariable(set) => (set.variable.to_lowercase(), Some(set.value.clone())),
+        Statement::ResetVariable(reset) => (reset.variable.to_lowercase(), None),
+        _ => return Err(crate::bug!("neither SET nor RESET")),
+    };
+    if variable.starts_with("datafusion.runtime.") {
+        let fault = Diagnostic::new(Kind::Unsupported, format!("`{variable}` is a limit of the process"));
+        return Err(fault.help("set it when coterie starts: `--memory-limit`, `--threads`").into());
+    }
+    let mut config = session.config();
+    // The names that PostgreSQL's clients and DataFusion's own shell use.
+    let variable = match variable.as_str() {
+        "timezone" | "time.zone" => "datafusion.execution.time_zone",
+        other => other,
+    };
+    match value {
+        Some(value) => {
+            if variable == "coterie.now" && !value.is_empty() {
+                instant(&value)?;
+            }
+            config.options_mut().set(variable, &value).map_err(|error| unknown(session, variable, error))?;
+        }
+        None => {
+            let initial = session.engine.base.config();
+            let entries = initial.options().entries();
+            let Some(entry) = entries.into_iter().find(|entry| entry.key == variable) else {
+                return Err(not_found(session, variable).into());
+            };
+            config.options_mut().set(variable, entry.value.as_deref().unwrap_or_default())?;
+        }
+    }
+    session.remembered(|state| state.config = config);
+    Ok(())
+}
+
+pub(super) fn deallocate(session: &Session, name: &str) -> Result<()> {
+    if session.remembered(|state| state.prepared.remove(name)).is_some() {
+        return Ok(());
+    }
+    Err(Diagnostic::new(Kind::NotFound, format!("no prepared statement is called `{name}`")).into())
+}
+
+fn unknown(
+    session: &Session,
+    variable: &str,
+    error: datafusion::error::DataFusionError,
+) -> crate::error::Error {
+    let known = session.config().options().entries().iter().any(|entry| entry.key == variable);
+    if known { crate::error::from_datafusion(error) } else { not_found(session, variable).into() }
+}
+
+fn not_found(session: &Session, variable: &str) -> Diagnostic {
+    let config = session.config();
+    let entries = config.options().entries();
+    let names: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
+    Diagnostic::new(Kind::Name, format!("no setting is called `{variable}`"))
+        .suggest(variable, names.iter().copied())
+        .help("`SHOW ALL` lists them")
+}

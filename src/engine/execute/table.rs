@@ -1,0 +1,143 @@
+//! External tables, views and tables: `CREATE EXTERNAL TABLE`, `CREATE VIEW`, `CREATE TABLE`, `DROP TABLE`, `DROP VIEW`.
+
+use std::sync::Arc;
+
+use datafusion::common::TableReference;
+use datafusion::dataframe::{DataFrame, DataFrameWriteOptions};
+use datafusion::logical_expr::{CreateMemoryTable, DdlStatement};
+use datafusion::sql::parser::Statement as DFStatement;
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+
+use crate::diagnostic::{Diagnostic, Kind};
+use crate::engine::Session;
+use crate::engine::entry::Relation;
+use crate::engine::scope::{Scope, public_name};
+use crate::error::Result;
+use crate::segment::Name;
+use crate::source;
+use crate::statement::{Command, Statement, quote};
+use crate::warehouse;
+
+use super::drop::refuse;
+
+pub(super) async fn run(session: &Session, ddl: &DdlStatement, statement: &Statement) -> Result<()> {
+    let scope = session.scope().await?;
+    match ddl {
+        DdlStatement::CreateExternalTable(create) => {
+            let name = free_name(&scope, &create.name, create.or_replace, create.if_not_exists)?;
+            let Some((name, version)) = name else { return Ok(()) };
+            let mut table = source::declare(create, &scope.state()).await?;
+            table.name = name.clone();
+            session.engine.put(warehouse::Kind::Table, &name, version, &Relation::Table(table)).await
+        }
+        DdlStatement::CreateView(create) => {
+            let Some((name, version)) = free_name(&scope, &create.name, create.or_replace, false)? else {
+                return Ok(());
+            };
+            let sql = view_query(statement)?;
+            session.engine.put(warehouse::Kind::Table, &name, version, &Relation::View { sql }).await
+        }
+        DdlStatement::CreateMemoryTable(create) => {
+            let free = free_name(&scope, &create.name, create.or_replace, create.if_not_exists)?;
+            let Some((name, version)) = free else { return Ok(()) };
+            let table = write_table(session, &scope, create, &name).await?;
+            session.engine.put(warehouse::Kind::Table, &name, version, &Relation::Table(table)).await
+        }
+        DdlStatement::DropTable(drop) => remove(session, &scope, &drop.name, drop.if_exists, "table").await,
+        DdlStatement::DropView(drop) => remove(session, &scope, &drop.name, drop.if_exists, "view").await,
+        other => Err(crate::bug!("{} became a command", other.name())),
+    }
+}
+
+/// The name of a relation to create, and the version of what it replaces; `None` when there is nothing to do.
+fn free_name(
+    scope: &Scope,
+    reference: &TableReference,
+    or_replace: bool,
+    if_not_exists: bool,
+) -> Result<Option<(String, Option<u64>)>> {
+    let name = own_name(reference)?;
+    match scope.snapshot.get(warehouse::Kind::Table, name) {
+        None => Ok(Some((name.to_owned(), None))),
+        Some(_) if if_not_exists => Ok(None),
+        Some(entry) if or_replace => Ok(Some((name.to_owned(), Some(entry.version)))),
+        Some(_) => {
+            let fault =
+                Diagnostic::new(Kind::Conflict, format!("a table or view is called `{name}` already"));
+            Err(fault.help("`CREATE OR REPLACE …` replaces it").into())
+        }
+    }
+}
+
+fn own_name(reference: &TableReference) -> Result<&str> {
+    public_name(reference).ok_or_else(|| {
+        let message = format!(
+            "tables and views live in schema `public`, not in `{}`",
+            reference.schema().unwrap_or("")
+        );
+        Diagnostic::new(Kind::Unsupported, message).into()
+    })
+}
+
+/// The text of a view's query.
+fn view_query(statement: &Statement) -> Result<String> {
+    match &statement.command {
+        Command::Sql(sql) => match &**sql {
+            DFStatement::Statement(inner) => match &**inner {
+                SqlStatement::CreateView(view) => Ok(view.query.to_string()),
+                _ => Err(crate::bug!("a view without a query")),
+            },
+            _ => Err(crate::bug!("a view without a query")),
+        },
+        _ => Err(crate::bug!("a view without a query")),
+    }
+}
+
+/// `CREATE TABLE`: the rows go to Parquet files in the warehouse, so that the table survives a restart like any other.
+async fn write_table(
+    session: &Session,
+    scope: &Arc<Scope>,
+    create: &CreateMemoryTable,
+    name: &str,
+) -> Result<source::Table> {
+    let location = session.engine.warehouse.table_location(name);
+    let plan = create.input.as_ref().clone();
+    let schema = Arc::clone(plan.schema().inner());
+    let frame = DataFrame::new(scope.state(), plan);
+    frame.write_parquet(&location, DataFrameWriteOptions::new(), None).await?;
+    Ok(source::Table::parquet(name, &location, schema))
+}
+
+async fn remove(
+    session: &Session,
+    scope: &Arc<Scope>,
+    reference: &TableReference,
+    if_exists: bool,
+    what: &str,
+) -> Result<()> {
+    let name = own_name(reference)?;
+    let Some(entry) = scope.snapshot.get(warehouse::Kind::Table, name) else {
+        if if_exists {
+            return Ok(());
+        }
+        let names: Vec<&str> = scope.snapshot.names(warehouse::Kind::Table).collect();
+        let fault = Diagnostic::new(Kind::NotFound, format!("no {what} is called `{name}`"));
+        return Err(fault.suggest(name, names).into());
+    };
+    let relation = session.engine.typed::<Relation>(entry)?;
+    let is_view = matches!(&*relation, Relation::View { .. });
+    if is_view != (what == "view") {
+        let other = if is_view { "view" } else { "table" };
+        let fault = Diagnostic::new(Kind::Type, format!("`{name}` is a {other}"));
+        return Err(fault.help(format!("write `DROP {} {name}`", other.to_uppercase())).into());
+    }
+    let mut users = vec![];
+    for store in scope.snapshot.names(warehouse::Kind::ProfileStore) {
+        let quoted = quote(name);
+        if scope.store(store)?.is_some_and(|store| store.tables().any(|table| table == quoted)) {
+            users.push(store);
+        }
+    }
+    refuse(&users, what, "profile stores", &Name::new(name))?;
+    session.engine.delete(warehouse::Kind::Table, name, entry.version).await
+}

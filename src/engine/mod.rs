@@ -1,0 +1,275 @@
+//! The engine: statements in, rows out. The one way in for the shell and the servers.
+//!
+//! [`Session::plan`] turns a statement into a DataFusion plan; statements of coterie's own become nodes with a fixed
+//! schema that act when they are executed. Each statement sees the catalog as it was when it began ([`scope`]).
+
+mod blame;
+mod catalog;
+mod command;
+mod entry;
+mod evaluate;
+mod execute;
+mod expand;
+mod plan;
+mod scope;
+mod system;
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
+use datafusion::catalog::TableProvider;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
+use datafusion::prelude::SessionConfig;
+
+use crate::audience::Audiences;
+use crate::diagnostic::Source;
+use crate::error::{Error, Result};
+use crate::profile::Bound;
+use crate::session::{self, Limits};
+use crate::source;
+use crate::statement::{self, Statement};
+use crate::storage::Stores;
+use crate::warehouse::{Entry, Warehouse};
+
+use entry::Typed;
+use scope::Scope;
+
+pub use evaluate::Progress;
+
+/// How an engine is opened.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The folder or URL where coterie keeps what it owns; without one, in memory.
+    pub warehouse: Option<String>,
+    /// How much memory queries may take together, in bytes.
+    pub memory_limit: Option<usize>,
+    /// How many threads a query may use.
+    pub threads: Option<usize>,
+    /// What `now()` means at first; the wall clock otherwise.
+    pub now: Option<DateTime<Utc>>,
+}
+
+/// A warehouse with what it takes to query it.
+pub struct Engine {
+    pub(crate) warehouse: Warehouse,
+    pub(crate) stores: Arc<Stores>,
+    base: SessionState,
+    /// The tables opened so far, by name and version of their entry.
+    tables: RwLock<HashMap<(String, u64), Arc<dyn TableProvider>>>,
+    /// The bodies of catalog entries read so far.
+    bodies: RwLock<HashMap<(crate::warehouse::Kind, String), Body>>,
+    /// The memberships opened so far, by profile store.
+    audiences: tokio::sync::Mutex<HashMap<String, Arc<Audiences>>>,
+}
+
+/// A catalog entry's body as a type, with its version.
+type Body = (u64, Arc<dyn std::any::Any + Send + Sync>);
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Opens a warehouse.
+    pub async fn open(options: Options) -> Result<Arc<Self>> {
+        let stores = Arc::new(Stores::default());
+        let limits = Limits { memory: options.memory_limit, threads: options.threads };
+        let runtime = session::runtime(limits, Arc::clone(&stores) as _)?;
+        let config = session::config(limits, options.now);
+        let base = session::base_state(config, runtime, Arc::new(command::Planner))?;
+        let warehouse = Warehouse::open(options.warehouse.as_deref(), &stores).await?;
+        Ok(Arc::new(Self {
+            warehouse,
+            stores,
+            base,
+            tables: RwLock::default(),
+            bodies: RwLock::default(),
+            audiences: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// A session of its own, with settings of its own.
+    pub fn session(self: &Arc<Self>) -> Session {
+        let config = self.base.config().clone();
+        let state = State { config, prepared: HashMap::new(), progress: None };
+        Session { engine: Arc::clone(self), state: Arc::new(RwLock::new(state)) }
+    }
+
+    /// Whether everything is lost when the process ends.
+    pub fn in_memory(&self) -> bool {
+        self.warehouse.in_memory()
+    }
+
+    /// A catalog entry's body.
+    fn typed<T: Typed>(&self, entry: &Entry) -> Result<Arc<T>> {
+        let key = (entry.kind, entry.name.clone());
+        let known = self.bodies.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some((version, body)) = known
+            && version == entry.version
+            && let Ok(body) = body.downcast::<T>()
+        {
+            return Ok(body);
+        }
+        let body: Arc<T> = Arc::new(entry.parse()?);
+        let kept = (entry.version, Arc::clone(&body) as _);
+        self.bodies.write().unwrap_or_else(PoisonError::into_inner).insert(key, kept);
+        Ok(body)
+    }
+
+    /// Adds a version of a catalog entry; `after` is the version it replaces.
+    async fn put<T: Typed>(
+        &self,
+        kind: crate::warehouse::Kind,
+        name: &str,
+        after: Option<u64>,
+        body: &T,
+    ) -> Result<()> {
+        let body = serde_json::to_value(body)
+            .map_err(|error| crate::bug!("the catalog entry of `{name}` is not JSON: {error}"))?;
+        self.warehouse.put(kind, name, after, Some(body), Utc::now()).await?;
+        Ok(())
+    }
+
+    /// Ends a catalog entry, whose newest version is known.
+    async fn delete(&self, kind: crate::warehouse::Kind, name: &str, version: u64) -> Result<()> {
+        self.warehouse.put(kind, name, Some(version), None, Utc::now()).await?;
+        Ok(())
+    }
+
+    /// The memberships of a store's segments.
+    async fn audiences(&self, bound: &Bound) -> Result<Arc<Audiences>> {
+        let key = bound.profiles.field_with_name(&bound.store.profiles.key);
+        let key = key.map_err(|error| crate::bug!("a bound store without its key: {error}"))?;
+        let mut opened = self.audiences.lock().await;
+        // A store that was declared anew may have another key.
+        let name = format!("{}/{}/{}", bound.store.name, key.name(), key.data_type());
+        if let Some(audiences) = opened.get(&name) {
+            return Ok(Arc::clone(audiences));
+        }
+        let audiences = Arc::new(self.warehouse.audiences(&bound.store.name, key)?);
+        opened.insert(name, Arc::clone(&audiences));
+        Ok(audiences)
+    }
+
+    /// A declared table, opened once a version.
+    async fn open_table(
+        &self,
+        table: &source::Table,
+        version: u64,
+        state: &SessionState,
+    ) -> Result<Arc<dyn TableProvider>> {
+        let key = (table.name.clone(), version);
+        let known = self.tables.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some(provider) = known {
+            return Ok(provider);
+        }
+        let provider = source::open(table, state).await?;
+        self.tables.write().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&provider));
+        Ok(provider)
+    }
+}
+
+/// One client's conversation with the engine. Clones are the same conversation.
+#[derive(Clone)]
+pub struct Session {
+    pub(crate) engine: Arc<Engine>,
+    state: Arc<RwLock<State>>,
+}
+
+/// What a session remembers.
+struct State {
+    config: SessionConfig,
+    /// `PREPARE` statements by name: each `EXECUTE` plans anew, so that it sees the catalog and the clock of its time.
+    prepared: HashMap<String, Statement>,
+    /// Shows how evaluations get on.
+    progress: Option<Arc<dyn Progress>>,
+}
+
+/// What a statement returns.
+pub struct Answer {
+    /// The columns; none for a statement without rows.
+    pub schema: SchemaRef,
+    /// The rows, in batches.
+    pub stream: SendableRecordBatchStream,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Parses the statements of a text; the first mistake ends it. To run the statements before a mistake, cut the
+    /// text with [`statement::split`] and parse each.
+    pub fn parse(&self, sql: &str) -> Result<Vec<Statement>> {
+        Ok(statement::parse_all(&Source::typed(sql))?)
+    }
+
+    /// Plans and runs a statement, at one instant and on one state of the catalog.
+    pub async fn execute(&self, statement: &Statement) -> Result<Answer> {
+        let done = async {
+            let scope = self.scope().await?;
+            let plan = self.plan_in(&scope, statement).await?;
+            let state = scope.state();
+            let physical = state.create_physical_plan(&plan).await?;
+            let stream = execute_stream(physical, state.task_ctx())?;
+            Ok(Answer { schema: stream.schema(), stream })
+        };
+        done.await.map_err(|error| placed(error, statement))
+    }
+
+    /// Shows how evaluations get on.
+    pub fn set_progress(&self, progress: Option<Arc<dyn Progress>>) {
+        self.remembered(|state| state.progress = progress);
+    }
+
+    /// The session's settings.
+    pub fn config(&self) -> SessionConfig {
+        self.remembered(|state| state.config.clone())
+    }
+
+    fn remembered<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        f(&mut self.state.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What a statement that begins now sees.
+    pub(crate) async fn scope(&self) -> Result<Arc<Scope>> {
+        self.scope_at(None).await
+    }
+
+    async fn scope_at(&self, now: Option<DateTime<Utc>>) -> Result<Arc<Scope>> {
+        let config = self.config();
+        let now = match now {
+            Some(now) => now,
+            None => session::now(&config)?,
+        };
+        let mut base = self.engine.base.clone();
+        *base.config_mut() = config;
+        let snapshot = self.engine.warehouse.snapshot().await?;
+        Ok(Arc::new(Scope::new(Arc::clone(&self.engine), snapshot, base, now)))
+    }
+}
+
+/// Attaches the statement's text, and its place to faults without one.
+fn placed(error: Error, statement: &Statement) -> Error {
+    match error {
+        Error::Wrong(faults) => Error::Wrong(
+            faults.into_iter().map(|fault| fault.at(statement.span).in_source(&statement.source)).collect(),
+        ),
+        failed => failed,
+    }
+}

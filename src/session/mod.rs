@@ -1,0 +1,121 @@
+//! The one way to make a DataFusion session: functions, planners, settings, limits.
+
+mod functions;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, TimeUnit};
+use chrono::{DateTime, SubsecRound, Utc};
+use datafusion::common::config::ConfigExtension;
+use datafusion::common::extensions_options;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::memory_pool::{
+    FairSpillPool, MemoryPool, TrackConsumersPool, UnboundedMemoryPool,
+};
+use datafusion::execution::object_store::ObjectStoreRegistry;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::SessionState;
+use datafusion::prelude::SessionConfig;
+
+use crate::diagnostic::{Diagnostic, Kind};
+use crate::error::Result;
+use crate::resolve::parse_timestamp;
+
+pub use functions::Registered;
+
+/// The catalog that holds everything coterie shows; also the name of the database over Postgres.
+pub const CATALOG: &str = "coterie";
+/// The schema of declared tables.
+pub const PUBLIC: &str = "public";
+
+extensions_options! {
+    /// Settings of coterie's own, `SET coterie.… = …`.
+    pub struct Settings {
+        /// What `now()` means; empty for the wall clock.
+        pub now: String, default = String::new()
+    }
+}
+
+impl ConfigExtension for Settings {
+    const PREFIX: &'static str = "coterie";
+}
+
+/// Limits of the process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// How much memory queries may take together, in bytes.
+    pub memory: Option<usize>,
+    /// How many threads a query may use.
+    pub threads: Option<usize>,
+}
+
+/// What all sessions share: memory, temporary files, object stores, caches.
+pub fn runtime(limits: Limits, stores: Arc<dyn ObjectStoreRegistry>) -> Result<Arc<RuntimeEnv>> {
+    let pool: Arc<dyn MemoryPool> = match limits.memory {
+        Some(bytes) => Arc::new(TrackConsumersPool::new(FairSpillPool::new(bytes), SHOWN_CONSUMERS)),
+        None => Arc::new(UnboundedMemoryPool::default()),
+    };
+    let builder = RuntimeEnvBuilder::new().with_memory_pool(pool).with_object_store_registry(stores);
+    Ok(builder.build_arc()?)
+}
+
+/// How many of the greatest memory users an error names.
+const SHOWN_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
+
+/// The settings that a session begins with.
+pub fn config(limits: Limits, now: Option<DateTime<Utc>>) -> SessionConfig {
+    let mut settings = Settings::default();
+    if let Some(now) = now {
+        settings.now = now.to_rfc3339();
+    }
+    let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG, PUBLIC)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(true)
+        .with_option_extension(settings);
+    if let Some(threads) = limits.threads {
+        config = config.with_target_partitions(threads);
+    }
+    let options = config.options_mut();
+    options.sql_parser.collect_spans = true;
+    config
+}
+
+/// The session that all others are made from.
+pub fn base_state(
+    config: SessionConfig,
+    runtime: Arc<RuntimeEnv>,
+    planner: Arc<dyn datafusion::execution::context::QueryPlanner + Send + Sync>,
+) -> Result<SessionState> {
+    let mut state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_query_planner(planner)
+        .build();
+    coterie_udfs::register_all(&mut state)?;
+    Ok(state)
+}
+
+/// What `now()` means in a session: its setting, or the wall clock.
+pub fn now(config: &SessionConfig) -> Result<DateTime<Utc>> {
+    let setting = config.options().extensions.get::<Settings>().map_or("", |settings| settings.now.as_str());
+    // Memberships keep microseconds.
+    if setting.is_empty() { Ok(Utc::now().trunc_subsecs(6)) } else { instant(setting) }
+}
+
+/// An instant as users write it.
+pub fn instant(text: &str) -> Result<DateTime<Utc>> {
+    parse_timestamp(text).ok_or_else(|| {
+        let fault = Diagnostic::new(Kind::Type, format!("`{text}` is not an instant"));
+        fault
+            .help("write it like `2026-06-15T12:00:00Z`, `2026-06-15 12:00:00` or `2026-06-15`, in UTC")
+            .into()
+    })
+}
+
+/// A column of instants in coterie's own tables.
+pub fn instant_field(name: &str) -> Field {
+    Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true)
+}

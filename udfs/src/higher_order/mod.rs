@@ -1,0 +1,1 @@
+//! Functions that take a lambda, one per file.

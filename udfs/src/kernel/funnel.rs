@@ -1,0 +1,285 @@
+//! How far into a sequence of conditions the rows of a group came.
+//!
+//! Rows are sorted by time; bit `i` of a mask says that condition `i` holds. A row where several
+//! conditions hold counts as an event of each, in the order of the conditions; so do several rows
+//! of one time, all of one condition before any of the next.
+
+use super::span::Span;
+
+/// The most conditions of a funnel: they are bits of a mask.
+pub const MAX_STEPS: usize = 32;
+
+/// What is asked of the rows.
+#[derive(Debug, Clone)]
+pub struct Funnel {
+    /// The number of conditions.
+    pub n_steps: usize,
+    /// How long after the first event the others may come.
+    pub window: Span,
+    /// How long after the event before it an event may come, by condition; the first has no use for it.
+    pub limits: Vec<Option<Span>>,
+    /// Any event out of order ends the funnel.
+    pub strict_order: bool,
+    /// An event of a condition that was already reached ends the funnel.
+    pub strict_deduplication: bool,
+    /// Times must increase from step to step.
+    pub strict_increase: bool,
+    /// A row counts for one condition only.
+    pub strict_once: bool,
+    /// With `strict_order`: events that are too early do not end the funnel.
+    pub allow_reentry: bool,
+}
+
+/// How the furthest chain that ends at a condition stands.
+#[derive(Debug, Clone, Copy, Default)]
+struct Chain {
+    /// Until when the window is open.
+    deadline: i64,
+    /// When the condition was met.
+    last: i64,
+}
+
+impl Funnel {
+    /// A funnel without any mode.
+    pub fn new(n_steps: usize, window: Span) -> Self {
+        Self {
+            n_steps,
+            window,
+            limits: vec![None; n_steps],
+            strict_order: false,
+            strict_deduplication: false,
+            strict_increase: false,
+            strict_once: false,
+            allow_reentry: false,
+        }
+    }
+
+    /// Whether rows where no condition holds matter.
+    pub fn needs_all_rows(&self) -> bool {
+        self.strict_order
+    }
+
+    /// The number of conditions met in sequence.
+    pub fn level(&self, ticks: &[i64], masks: &[u32]) -> usize {
+        if self.strict_once {
+            return self.level_once(ticks, masks);
+        }
+        let plain = !self.strict_order
+            && !self.strict_deduplication
+            && !self.strict_increase
+            && self.limits.iter().all(Option::is_none);
+        match &self.window {
+            Span::Fixed { ticks: window, .. } if plain => {
+                self.level_of::<true>(ticks, masks, |tick| tick.saturating_add(*window))
+            }
+            window if plain => self.level_of::<true>(ticks, masks, |tick| window.reach(tick)),
+            window => self.level_of::<false>(ticks, masks, |tick| window.reach(tick)),
+        }
+    }
+
+    /// Keeps one chain for each condition, always the one that began last.
+    fn level_of<const PLAIN: bool>(&self, ticks: &[i64], masks: &[u32], reach: impl Fn(i64) -> i64) -> usize {
+        let mut chains = [Chain::default(); MAX_STEPS];
+        let mut reached = 0_u32;
+        let mut row = 0;
+        while row < ticks.len() {
+            let tick = ticks[row];
+            let mut end = row + 1;
+            while end < ticks.len() && ticks[end] == tick {
+                end += 1;
+            }
+            let mut seen = masks[row..end].iter().fold(0, |all, mask| all | mask);
+            if self.strict_order && reached & 1 != 0 && masks[row..end].contains(&0) {
+                return level(reached);
+            }
+            while seen != 0 {
+                let step = seen.trailing_zeros() as usize;
+                seen &= seen - 1;
+                // Without modes an event more of the same time changes nothing.
+                let times = if PLAIN || end - row == 1 {
+                    1
+                } else {
+                    masks[row..end].iter().filter(|mask| **mask >> step & 1 == 1).count()
+                };
+                for _ in 0..times {
+                    if step == 0 {
+                        chains[0] = Chain { deadline: reach(tick), last: tick };
+                        reached |= 1;
+                        continue;
+                    }
+                    let before = reached >> (step - 1) & 1 == 1;
+                    if !PLAIN {
+                        if self.strict_deduplication && reached >> step & 1 == 1 {
+                            return level(reached);
+                        }
+                        if self.strict_order && reached & 1 != 0 && !before {
+                            if self.allow_reentry {
+                                continue;
+                            }
+                            return reached.trailing_ones() as usize;
+                        }
+                    }
+                    if !before {
+                        continue;
+                    }
+                    let chain = chains[step - 1];
+                    if tick <= chain.deadline && (PLAIN || self.may_follow(step, chain, tick)) {
+                        chains[step] = Chain { last: tick, ..chain };
+                        reached |= 1 << step;
+                        if step + 1 == self.n_steps {
+                            return self.n_steps;
+                        }
+                    }
+                }
+            }
+            row = end;
+        }
+        level(reached)
+    }
+
+    fn may_follow(&self, step: usize, before: Chain, tick: i64) -> bool {
+        (!self.strict_increase || before.last < tick)
+            && self.limits[step].as_ref().is_none_or(|limit| tick <= limit.reach(before.last))
+    }
+
+    /// A row may serve one condition of a chain only, and which is best is not known when it comes:
+    /// all chains that differ in what is still open to them are followed.
+    fn level_once(&self, ticks: &[i64], masks: &[u32]) -> usize {
+        let mut chains: Vec<Vec<OnceChain>> = vec![vec![]; self.n_steps];
+        let reached = |chains: &[Vec<OnceChain>]| {
+            chains.iter().rposition(|at_step| !at_step.is_empty()).map_or(0, |step| step + 1)
+        };
+        let mut row = 0;
+        while row < ticks.len() {
+            let tick = ticks[row];
+            let mut end = row + 1;
+            while end < ticks.len() && ticks[end] == tick {
+                end += 1;
+            }
+            chains.iter_mut().for_each(move_on);
+            if self.strict_order && !chains[0].is_empty() && masks[row..end].contains(&0) {
+                return reached(&chains);
+            }
+            for step in 0..self.n_steps {
+                for event in (row..end).filter(|event| masks[*event] >> step & 1 == 1) {
+                    if step == 0 {
+                        let chain = Chain { deadline: self.window.reach(tick), last: tick };
+                        chains[0].push(OnceChain { chain, used: vec![event] });
+                        continue;
+                    }
+                    if self.strict_deduplication && !chains[step].is_empty() {
+                        return reached(&chains);
+                    }
+                    if self.strict_order && !chains[0].is_empty() && chains[step - 1].is_empty() {
+                        if self.allow_reentry {
+                            continue;
+                        }
+                        return chains.iter().position(Vec::is_empty).unwrap_or(self.n_steps);
+                    }
+                    let (before, from) = chains.split_at_mut(step);
+                    for OnceChain { chain, used } in &before[step - 1] {
+                        if tick > chain.deadline
+                            || used.contains(&event)
+                            || !self.may_follow(step, *chain, tick)
+                        {
+                            continue;
+                        }
+                        if step + 1 == self.n_steps {
+                            return self.n_steps;
+                        }
+                        let mut used = used.clone();
+                        used.push(event);
+                        used.sort_unstable();
+                        let next = OnceChain { chain: Chain { last: tick, ..*chain }, used };
+                        if !from[0].iter().any(|known| {
+                            known.used == next.used && known.chain.deadline >= next.chain.deadline
+                        }) {
+                            from[0].push(next);
+                        }
+                    }
+                }
+            }
+            row = end;
+        }
+        reached(&chains)
+    }
+}
+
+/// A chain, and the rows of the present time that it has used.
+#[derive(Debug, Clone)]
+struct OnceChain {
+    chain: Chain,
+    used: Vec<usize>,
+}
+
+/// Time moves on: which rows were used no longer matters, and of two chains the one that is open
+/// longer in both respects is as good as both.
+fn move_on(chains: &mut Vec<OnceChain>) {
+    if chains.len() == 1 {
+        chains[0].used.clear();
+        return;
+    }
+    chains.sort_unstable_by_key(|one| std::cmp::Reverse((one.chain.deadline, one.chain.last)));
+    let mut latest = None;
+    chains.retain_mut(|one| {
+        one.used.clear();
+        let better = latest < Some(one.chain.last);
+        latest = latest.max(Some(one.chain.last));
+        better
+    });
+}
+
+fn level(reached: u32) -> usize {
+    (u32::BITS - reached.leading_zeros()) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn funnel(n_steps: usize, window: i64) -> Funnel {
+        Funnel::new(n_steps, Span::Fixed { ticks: window, more: false })
+    }
+
+    fn level(funnel: &Funnel, rows: &[(i64, u32)]) -> usize {
+        let (ticks, masks): (Vec<_>, Vec<_>) = rows.iter().copied().unzip();
+        funnel.level(&ticks, &masks)
+    }
+
+    #[test]
+    fn counts_steps_within_the_window() {
+        let three = funnel(3, 10);
+        assert_eq!(level(&three, &[]), 0);
+        assert_eq!(level(&three, &[(0, 2), (1, 4)]), 0);
+        assert_eq!(level(&three, &[(0, 1), (5, 2), (10, 4)]), 3);
+        assert_eq!(level(&three, &[(0, 1), (5, 2), (11, 4)]), 2);
+        // A later start opens the window anew.
+        assert_eq!(level(&three, &[(0, 1), (5, 1), (8, 2), (15, 4)]), 3);
+        // One row may be all steps at once.
+        assert_eq!(level(&three, &[(0, 7)]), 3);
+    }
+
+    #[test]
+    fn modes() {
+        let order = Funnel { strict_order: true, ..funnel(3, 10) };
+        assert_eq!(level(&order, &[(0, 1), (1, 2), (2, 0), (3, 4)]), 2);
+        assert_eq!(level(&order, &[(0, 0), (1, 1), (2, 4), (3, 2)]), 1);
+        let reentry = Funnel { allow_reentry: true, ..order };
+        assert_eq!(level(&reentry, &[(1, 1), (2, 4), (3, 2), (4, 4)]), 3);
+        let deduplication = Funnel { strict_deduplication: true, ..funnel(3, 10) };
+        assert_eq!(level(&deduplication, &[(0, 1), (1, 2), (2, 2), (3, 4)]), 2);
+        let increase = Funnel { strict_increase: true, ..funnel(3, 10) };
+        assert_eq!(level(&increase, &[(0, 1), (1, 2), (1, 4)]), 2);
+        let once = Funnel { strict_once: true, ..funnel(3, 10) };
+        assert_eq!(level(&once, &[(0, 3), (1, 4)]), 1);
+        assert_eq!(level(&once, &[(0, 3), (0, 3), (1, 4)]), 3);
+    }
+
+    #[test]
+    fn limits_hold_from_step_to_step() {
+        let mut limited = funnel(3, 100);
+        limited.limits[2] = Some(Span::Fixed { ticks: 5, more: false });
+        assert_eq!(level(&limited, &[(0, 1), (50, 2), (56, 4)]), 2);
+        assert_eq!(level(&limited, &[(0, 1), (50, 2), (52, 2), (56, 4)]), 3);
+    }
+}

@@ -1,0 +1,114 @@
+//! The list of functions. A new function is one line here; registration, the reference page, the
+//! documentation tests and the benchmarks follow from it.
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::execution::FunctionRegistry;
+use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
+use datafusion::prelude::SessionContext;
+
+use crate::aggregate;
+
+/// Every scalar function.
+pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
+    vec![
+        // recency, frequency, monetary
+        // sets
+        // sketches
+        // lists and maps
+        // calendar
+        // splits
+    ]
+}
+
+/// Every aggregate function; each is usable with `OVER` too.
+pub fn all_aggregate() -> Vec<Arc<AggregateUDF>> {
+    vec![
+        // sequence
+        aggregate::did_then::did_then_udaf(),
+        aggregate::did_without::did_without_udaf(),
+        aggregate::window_funnel::window_funnel_udaf(),
+        // retention
+        // session
+        aggregate::session_count::session_count_udaf(),
+        // recency, frequency, monetary
+        aggregate::nth_time::nth_time_udaf(),
+        // first and last
+        aggregate::most_frequent::most_frequent_udaf(),
+        // sets
+        // sketches
+    ]
+}
+
+/// Every function that exists only with `OVER`.
+pub fn all_window() -> Vec<Arc<WindowUDF>> {
+    vec![
+        // session
+        // recency, frequency, monetary
+    ]
+}
+
+/// Every function that takes a lambda.
+pub fn all_higher_order() -> Vec<Arc<HigherOrderUDF>> {
+    vec![
+        // lists and maps
+    ]
+}
+
+/// Registers every function of the crate. Functions of the same name are replaced; all others,
+/// DataFusion's own among them, stay.
+pub fn register_all(registry: &mut dyn FunctionRegistry) -> Result<()> {
+    for function in all_scalar() {
+        registry.register_udf(function)?;
+    }
+    for function in all_aggregate() {
+        registry.register_udaf(function)?;
+    }
+    for function in all_window() {
+        registry.register_udwf(function)?;
+    }
+    for function in all_higher_order() {
+        registry.register_higher_order_function(function)?;
+    }
+    Ok(())
+}
+
+/// [`register_all`] for a shared session.
+pub fn register_all_in(ctx: &SessionContext) -> Result<()> {
+    register_all(&mut *ctx.state_ref().write())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let mut seen = BTreeSet::new();
+        let names = all_scalar()
+            .iter()
+            .flat_map(|f| std::iter::once(f.name().to_string()).chain(f.aliases().to_vec()))
+            .chain(
+                all_aggregate()
+                    .iter()
+                    .flat_map(|f| std::iter::once(f.name().to_string()).chain(f.aliases().to_vec())),
+            )
+            .chain(
+                all_window()
+                    .iter()
+                    .flat_map(|f| std::iter::once(f.name().to_string()).chain(f.aliases().to_vec())),
+            )
+            .chain(
+                all_higher_order()
+                    .iter()
+                    .flat_map(|f| std::iter::once(f.name().to_string()).chain(f.aliases().to_vec())),
+            )
+            .collect::<Vec<_>>();
+        for name in names {
+            assert!(seen.insert(name.clone()), "{name} is listed twice");
+        }
+    }
+}

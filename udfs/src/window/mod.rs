@@ -1,0 +1,1 @@
+//! Functions that exist only with `OVER`, one per file.

@@ -1,0 +1,143 @@
+//! The documentation of every function: its examples run, the reference page is current.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use coterie_udfs::registry;
+use datafusion::logical_expr::Documentation;
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+/// Name, aliases and documentation of every function.
+fn all() -> Vec<(String, Vec<String>, Option<Documentation>)> {
+    let mut all = vec![];
+    for f in registry::all_scalar() {
+        all.push((f.name().to_string(), f.aliases().to_vec(), f.documentation().cloned()));
+    }
+    for f in registry::all_aggregate() {
+        all.push((f.name().to_string(), f.aliases().to_vec(), f.documentation().cloned()));
+    }
+    for f in registry::all_window() {
+        all.push((f.name().to_string(), f.aliases().to_vec(), f.documentation().cloned()));
+    }
+    for f in registry::all_higher_order() {
+        all.push((f.name().to_string(), f.aliases().to_vec(), f.documentation().cloned()));
+    }
+    all
+}
+
+#[test]
+fn every_function_is_documented() {
+    for (name, _, documentation) in all() {
+        let documentation = documentation.unwrap_or_else(|| panic!("{name} has no documentation"));
+        assert!(documentation.sql_example.is_some(), "{name} has no example");
+        assert!(documentation.syntax_example.starts_with(&name), "syntax of {name}");
+        for related in documentation.related_udfs.iter().flatten() {
+            let known = all().iter().any(|(name, aliases, _)| name == related || aliases.contains(related));
+            assert!(known, "{name} is related to the unknown {related}");
+        }
+    }
+}
+
+/// An example is one or more of: `> ` and a query over one or more lines, then the table it prints.
+#[tokio::test]
+async fn every_example_prints_what_it_says() {
+    let plain = SessionContext::new();
+    coterie_udfs::register_all_in(&plain).unwrap();
+    // Of the dialects DataFusion knows, those that have lambdas read `a = b` in a call as a named argument.
+    let lambdas = SessionContext::new_with_config(
+        SessionConfig::new().set_str("datafusion.sql_parser.dialect", "DuckDB"),
+    );
+    coterie_udfs::register_all_in(&lambdas).unwrap();
+    let mut wrong = String::new();
+    for (name, _, documentation) in all() {
+        let example = documentation.and_then(|d| d.sql_example).unwrap_or_default();
+        let example = example.trim().trim_start_matches("```sql").trim_end_matches("```");
+        let mut queries: Vec<(String, String)> = vec![];
+        for line in example.lines() {
+            if let Some(query) = line.strip_prefix("> ") {
+                queries.push((query.to_string(), String::new()));
+            } else if let Some((query, table)) = queries.last_mut() {
+                if line.starts_with(['+', '|']) {
+                    writeln!(table, "{line}").unwrap();
+                } else {
+                    writeln!(query, "\n{line}").unwrap();
+                }
+            }
+        }
+        assert!(!queries.is_empty(), "{name} has no query in its example");
+        for (query, expected) in queries {
+            let ctx = if query.contains("->") { &lambdas } else { &plain };
+            let printed = match ctx.sql(&query).await {
+                Ok(frame) => frame.to_string().await.map(|table| format!("{table}\n")),
+                Err(error) => Err(error),
+            };
+            match printed {
+                Ok(printed) if printed.trim() == expected.trim() => {}
+                Ok(printed) => writeln!(wrong, "{name}\n{query}\n{printed}").unwrap(),
+                Err(error) => writeln!(wrong, "{name}\n{query}\n{error}").unwrap(),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+fn page() -> String {
+    let mut families: BTreeMap<&'static str, BTreeMap<String, Documentation>> = BTreeMap::new();
+    let mut aliases = BTreeMap::new();
+    for (name, also, documentation) in all() {
+        if let Some(documentation) = documentation {
+            aliases.insert(name.clone(), also);
+            families.entry(documentation.doc_section.label).or_default().insert(name, documentation);
+        }
+    }
+    let mut page = String::from(
+        "# Functions\n\nWritten from the documentation in the code; `UPDATE=1 cargo test -p coterie-udfs` rewrites it.\n",
+    );
+    for (family, functions) in &families {
+        write!(page, "\n- **{family}**:").unwrap();
+        for (i, name) in functions.keys().enumerate() {
+            write!(page, "{} [`{name}`](#{name})", if i == 0 { "" } else { "," }).unwrap();
+        }
+    }
+    page.push('\n');
+    for (family, functions) in &families {
+        writeln!(page, "\n## {family}").unwrap();
+        for (name, d) in functions {
+            write!(page, "\n### `{name}`\n\n```text\n{}\n", d.syntax_example).unwrap();
+            for syntax in d.alternative_syntax.iter().flatten() {
+                writeln!(page, "{syntax}").unwrap();
+            }
+            write!(page, "```\n\n{}\n", d.description.trim()).unwrap();
+            if let Some(arguments) = &d.arguments {
+                page.push('\n');
+                for (argument, description) in arguments {
+                    writeln!(page, "- `{argument}`: {description}").unwrap();
+                }
+            }
+            if let Some(example) = &d.sql_example {
+                write!(page, "\n{}\n", example.trim()).unwrap();
+            }
+            if !aliases[name].is_empty() {
+                write!(page, "\nAlso called: `{}`\n", aliases[name].join("`, `")).unwrap();
+            }
+            if let Some(related) = &d.related_udfs {
+                let links = related.iter().map(|name| format!("[`{name}`](#{name})")).collect::<Vec<_>>();
+                write!(page, "\nSee also: {}\n", links.join(", ")).unwrap();
+            }
+        }
+    }
+    page
+}
+
+#[test]
+fn the_reference_page_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/functions.md");
+    let page = page();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &page).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == page, "docs/functions.md is not current: UPDATE=1 cargo test -p coterie-udfs");
+}

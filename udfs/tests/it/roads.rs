@@ -1,0 +1,106 @@
+//! Any split and any order of the same rows gives the same answer, and so does every form of the
+//! accumulator.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, TimestampSecondArray};
+use coterie_udfs::testing::{AggregateTester, Arg};
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::AggregateUDF;
+use proptest::prelude::*;
+
+/// One row: its group, its time (seconds), its conditions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) group: usize,
+    pub(crate) ts: Option<i64>,
+    pub(crate) mask: u32,
+}
+
+pub(crate) const N_GROUPS: usize = 4;
+
+/// Few times and few groups, so that ties are common.
+pub(crate) fn rows(n_conditions: u32) -> impl Strategy<Value = Vec<Row>> {
+    let row = (0..N_GROUPS, prop::option::weighted(0.95, 0_i64..40), 0..(1_u32 << n_conditions))
+        .prop_map(|(group, ts, mask)| Row { group, ts, mask });
+    prop::collection::vec(row, 0..60)
+}
+
+/// The rows of one group that have a time, sorted by time, ties by mask.
+pub(crate) fn sorted_group(rows: &[Row], group: usize) -> Vec<(i64, u32)> {
+    let mut of_group = rows
+        .iter()
+        .filter(|row| row.group == group)
+        .filter_map(|row| row.ts.map(|ts| (ts, row.mask)))
+        .collect::<Vec<_>>();
+    of_group.sort_unstable();
+    of_group
+}
+
+/// The answer of each group from its sorted rows.
+pub(crate) fn each_group(rows: &[Row], answer: impl Fn(&[(i64, u32)]) -> ScalarValue) -> Vec<ScalarValue> {
+    (0..N_GROUPS).map(|group| answer(&sorted_group(rows, group))).collect()
+}
+
+pub(crate) fn ts(rows: &[Row]) -> Arg {
+    Arg::Column(Arc::new(rows.iter().map(|row| row.ts).collect::<TimestampSecondArray>()))
+}
+
+pub(crate) fn condition(rows: &[Row], bit: u32) -> Arg {
+    Arg::Column(Arc::new(rows.iter().map(|row| Some(row.mask >> bit & 1 == 1)).collect::<BooleanArray>()))
+}
+
+pub(crate) fn seconds(n: i64) -> Arg {
+    Arg::Literal(ScalarValue::Int64(Some(n)))
+}
+
+fn scalars(array: &ArrayRef) -> Vec<ScalarValue> {
+    (0..array.len()).map(|i| ScalarValue::try_from_array(array, i).unwrap()).collect()
+}
+
+/// Checks the call over all roads. `expected` has an answer for each group.
+pub(crate) fn check(
+    function: Arc<AggregateUDF>,
+    rows: &[Row],
+    args: impl Fn(&[Row]) -> Vec<Arg>,
+    expected: &[ScalarValue],
+) {
+    let groups = rows.iter().map(|row| row.group).collect::<Vec<_>>();
+    let all = AggregateTester::new(Arc::clone(&function), &args(rows)).unwrap();
+    let same = |road: &str, answers: ArrayRef| {
+        assert_eq!(scalars(&answers), expected, "{road}");
+    };
+    same("grouped", all.grouped(&groups, N_GROUPS, 7, None).unwrap());
+    same("grouped, in steps", all.grouped_in_steps(&groups, N_GROUPS, 100, 1).unwrap());
+    same("grouped, merged", all.grouped_merged(&groups, N_GROUPS).unwrap());
+    same("grouped, converted", all.grouped_converted(&groups, N_GROUPS, None).unwrap());
+    let odd = groups.iter().map(|group| Some(group % 2 == 1)).collect::<BooleanArray>();
+    let filtered = scalars(&all.grouped(&groups, N_GROUPS, 5, Some(&odd)).unwrap());
+    let converted = scalars(&all.grouped_converted(&groups, N_GROUPS, Some(&odd)).unwrap());
+    assert_eq!(filtered, converted, "filtered");
+    for group in (1..N_GROUPS).step_by(2) {
+        assert_eq!(filtered[group], expected[group], "filtered");
+    }
+    for (group, expected) in expected.iter().enumerate() {
+        let of_group = rows.iter().filter(|row| row.group == group).copied().collect::<Vec<_>>();
+        let one = AggregateTester::new(Arc::clone(&function), &args(&of_group)).unwrap();
+        assert_eq!(&one.evaluate().unwrap(), expected, "one accumulator");
+        let n = of_group.len();
+        let order = (0..n).rev().collect::<Vec<_>>();
+        assert_eq!(&one.merged(&order, &[]).unwrap(), expected, "reversed");
+        assert_eq!(&one.merged(&order, &[n / 3, n / 3, n / 2]).unwrap(), expected, "merged");
+        // Odd places first: neither sorted nor reversed.
+        let order = (0..n).filter(|i| i % 2 == 1).chain((0..n).filter(|i| i % 2 == 0)).collect::<Vec<_>>();
+        assert_eq!(&one.merged(&order, &[n / 4]).unwrap(), expected, "shuffled");
+    }
+}
+
+/// Checks a moving frame against the same rows from scratch.
+pub(crate) fn check_sliding(function: Arc<AggregateUDF>, rows: &[Row], args: impl Fn(&[Row]) -> Vec<Arg>) {
+    let tester = AggregateTester::new(function, &args(rows)).unwrap();
+    let width = 5;
+    for (row, answer) in tester.sliding(width).unwrap().into_iter().enumerate() {
+        let frame = (row.saturating_sub(width - 1)..=row).collect::<Vec<_>>();
+        assert_eq!(answer, tester.frame(&frame).unwrap(), "frame that ends at {row}");
+    }
+}
