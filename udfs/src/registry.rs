@@ -8,7 +8,7 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 
-use crate::aggregate;
+use crate::{aggregate, higher_order, scalar};
 
 /// Every scalar function.
 pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
@@ -18,6 +18,7 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         // sketches
         // lists and maps
         // calendar
+        scalar::anniversary_in::anniversary_in_udf(),
         // splits
     ]
 }
@@ -53,6 +54,16 @@ pub fn all_window() -> Vec<Arc<WindowUDF>> {
 pub fn all_higher_order() -> Vec<Arc<HigherOrderUDF>> {
     vec![
         // lists and maps
+        higher_order::array_all_match::array_all_match_hof(),
+        higher_order::array_none_match::array_none_match_hof(),
+        higher_order::array_exists::array_exists_hof(),
+        higher_order::array_forall::array_forall_hof(),
+        higher_order::array_reduce::array_reduce_hof(),
+        higher_order::array_top_n::array_top_n_hof(),
+        higher_order::array_bottom_n::array_bottom_n_hof(),
+        higher_order::array_group_by::array_group_by_hof(),
+        higher_order::map_filter::map_filter_hof(),
+        higher_order::map_any_match::map_any_match_hof(),
     ]
 }
 

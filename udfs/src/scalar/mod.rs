@@ -1,1 +1,3 @@
 //! Scalar functions, one per file.
+
+pub mod anniversary_in;

@@ -1,8 +1,9 @@
 //! Every function against a naive reference, over every road DataFusion may take, and as SQL.
-
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod calendar;
 mod docs;
+mod query;
 mod roads;
 mod sequence;
 mod sql;
