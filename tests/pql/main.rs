@@ -3,4 +3,5 @@
 mod cases;
 mod errors;
 mod fixture;
+mod probe;
 mod syntax;

@@ -17,8 +17,13 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         // sets
         // sketches
         // lists and maps
+        scalar::map_to_entries::map_to_entries_udf(),
+        // sequences and text
+        scalar::regexp_group::regexp_group_udf(),
+        scalar::steps_in_order::steps_in_order_udf(),
         // calendar
         scalar::anniversary_in::anniversary_in_udf(),
+        scalar::with_year::with_year_udf(),
         // splits
     ]
 }

@@ -1,3 +1,7 @@
 //! Scalar functions, one per file.
 
 pub mod anniversary_in;
+pub mod map_to_entries;
+pub mod regexp_group;
+pub mod steps_in_order;
+pub mod with_year;
