@@ -13,6 +13,7 @@ mod check;
 mod format;
 mod json;
 mod lexer;
+mod lower;
 mod parser;
 pub mod typed;
 pub mod types;
@@ -26,6 +27,7 @@ use crate::segment::Language;
 pub use check::check;
 pub use format::format;
 pub use json::parse_json;
+pub use lower::lower;
 pub use parser::parse;
 
 /// What a query is checked against and lowered to.

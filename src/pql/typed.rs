@@ -440,3 +440,107 @@ pub enum Time {
     /// A date or timestamp.
     Value(Box<Expr>),
 }
+
+/// Calls `f` on the direct parts of an expression.
+pub fn visit<'a>(expr: &'a Expr, f: &mut impl FnMut(&'a Expr)) {
+    match &expr.node {
+        Node::String(_)
+        | Node::Boolean(_)
+        | Node::Integer(_)
+        | Node::Double(_)
+        | Node::Date(_)
+        | Node::Moment(_)
+        | Node::Current(_)
+        | Node::Profile
+        | Node::Variable(_)
+        | Node::InSegment(_) => {}
+        Node::Array(parts) | Node::And(parts) | Node::Or(parts) => parts.iter().for_each(f),
+        Node::Field { of, .. }
+        | Node::Projection { of, .. }
+        | Node::IsNull { of, .. }
+        | Node::Matches { of, .. }
+        | Node::RegexGroup { of, .. }
+        | Node::DatePart { of, .. }
+        | Node::Fold { of, .. }
+        | Node::Not(of)
+        | Node::Negate(of)
+        | Node::Count(of)
+        | Node::NotEmpty(of)
+        | Node::Distinct(of)
+        | Node::Head(of)
+        | Node::Keys(of)
+        | Node::Values(of) => f(of),
+        Node::Arithmetic { left, right, .. } | Node::Compare { left, right, .. } => {
+            f(left);
+            f(right);
+        }
+        Node::In { value, array: other, .. } | Node::Like { value, pattern: other } => {
+            f(value);
+            f(other);
+        }
+        Node::TextTest { of, value: other, .. }
+        | Node::Set { of, other, .. }
+        | Node::Get { of, key: other }
+        | Node::Each { of, body: other, .. }
+        | Node::MapEntries { of, body: other, .. } => {
+            f(of);
+            f(other);
+        }
+        Node::Equals { of, values, .. } => {
+            f(of);
+            values.iter().for_each(f);
+        }
+        Node::Entry { key, value } => {
+            f(key);
+            f(value);
+        }
+        Node::If { condition, then, otherwise } => {
+            f(condition);
+            f(then);
+            f(otherwise);
+        }
+        Node::Exists(bindings) | Node::Forall(bindings) | Node::Select(bindings) => visit_bindings(bindings, f),
+        Node::Over { value, bindings, .. } => {
+            visit_bindings(bindings, f);
+            f(value);
+        }
+        Node::Let { value, body, .. } => {
+            f(value);
+            f(body);
+        }
+        Node::Occurs { time, constraint } => {
+            f(time);
+            match &constraint.body {
+                ConstraintBody::Offset { anchor, .. }
+                | ConstraintBody::Direction(_, anchor)
+                | ConstraintBody::On(anchor) => visit_time(anchor, f),
+                ConstraintBody::Between(from, to) => {
+                    visit_time(from, f);
+                    visit_time(to, f);
+                }
+            }
+        }
+        Node::Chain { source, steps } => {
+            f(source);
+            for step in steps {
+                f(&step.time);
+                step.conditions.iter().for_each(&mut *f);
+            }
+        }
+    }
+}
+
+fn visit_bindings<'a>(bindings: &'a [Binding], f: &mut impl FnMut(&'a Expr)) {
+    for binding in bindings {
+        f(&binding.source);
+        binding.condition.iter().for_each(&mut *f);
+    }
+}
+
+fn visit_time<'a>(time: &'a Time, f: &mut impl FnMut(&'a Expr)) {
+    match time {
+        Time::Moment(_) | Time::Period(..) => {}
+        Time::Offset { anchor, .. } => visit_time(anchor, f),
+        Time::Value(value) => f(value),
+    }
+}
