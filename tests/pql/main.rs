@@ -3,5 +3,6 @@
 mod cases;
 mod errors;
 mod fixture;
+mod planned;
 mod probe;
 mod syntax;

@@ -219,5 +219,5 @@ fn event_fields(expr: &typed::Expr, found: &mut BTreeSet<String>) {
     {
         found.insert(name.clone());
     }
-    super::typed::visit(expr, &mut |part| event_fields(part, found));
+    typed::visit(expr, &mut |part| event_fields(part, found));
 }

@@ -48,9 +48,13 @@ impl Lowering<'_> {
             }
             if let ConstraintBody::Offset { comparison: Comparison::NotEqual, number, unit, direction, anchor } = &constraint.body {
                 let moved = lowering.moved(anchor, *number, *unit, *direction == Direction::Before)?;
+                let mut parts = vec![sql::is_null(value.clone(), true)];
+                if let Point::Sql(anchor) = &moved.start {
+                    parts.push(sql::is_null(anchor.clone(), true));
+                }
                 let bounds = lowering.within(moved);
-                let inside = lowering.all_hold(&value, &of, bounds);
-                return Ok(sql::and(vec![sql::is_null(value, true), sql::not(inside)]));
+                parts.push(sql::not(lowering.all_hold(&value, &of, bounds)));
+                return Ok(sql::and(parts));
             }
             let bounds = lowering.bounds(&constraint.body)?;
             Ok(lowering.all_hold(&value, &of, bounds))
