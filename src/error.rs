@@ -1,9 +1,17 @@
 //! Everything that can go wrong, on two roads: what the user wrote ([`Diagnostic`]), and what befell coterie.
 
+mod datafusion;
+mod delta;
+mod storage;
+
 use std::fmt;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Kind, Source, Span};
+
+pub use datafusion::{from_datafusion, from_datafusion_in};
+pub use delta::from_delta;
+pub use storage::{from_io, from_object_store};
 
 /// The result of everything that can fail for a reason other than the user's text alone.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

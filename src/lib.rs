@@ -1,10 +1,17 @@
 //! coterie: customer segmentation on a data lake.
 
+pub mod audience;
+pub mod cli;
 pub mod diagnostic;
+pub mod engine;
 pub mod error;
 pub mod planner;
 pub mod pql;
 pub mod profile;
 pub mod resolve;
 pub mod segment;
+pub mod session;
+pub mod source;
 pub mod statement;
+pub mod storage;
+pub mod warehouse;

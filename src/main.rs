@@ -1,3 +1,7 @@
 //! The `coterie` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    coterie::cli::run()
+}

@@ -86,10 +86,10 @@ struct Tables {
 impl SchemaProvider for Tables {
     fn table_names(&self) -> Vec<String> {
         match self.part {
-            Part::Public => self.scope.snapshot.names(Kind::Table).map(str::to_owned).collect(),
-            Part::Segment => self.scope.snapshot.names(Kind::Segment).map(str::to_owned).collect(),
+            Part::Public => owned(self.scope.names(Kind::Table)),
+            Part::Segment => owned(self.scope.names(Kind::Segment)),
             Part::Audience => self.scope.audience_names(),
-            Part::System => system::NAMES.iter().map(|name| (*name).to_owned()).collect(),
+            Part::System => owned(system::NAMES.to_vec()),
         }
     }
 
@@ -130,6 +130,10 @@ impl SchemaProvider for Tables {
             Part::System => system::NAMES.contains(&name),
         }
     }
+}
+
+fn owned(names: Vec<&str>) -> Vec<String> {
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// `segment.<name>`: the members now. The rule is planned when the table is scanned, so that listing ten thousand

@@ -11,6 +11,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use chrono::{DateTime, SubsecRound, Utc};
 use datafusion::physical_plan::displayable;
+use futures::FutureExt;
 
 use crate::audience::{Change, Run};
 use crate::diagnostic::Kind;
@@ -57,9 +58,9 @@ pub(super) async fn statement(
         }
     }
     if explain {
-        return session.explain_evaluation(&names, as_of).await;
+        return session.explain_evaluation(&names, as_of).boxed().await;
     }
-    report::rows(&session.evaluate(&names, as_of, run.dry_run).await?)
+    report::rows(&session.evaluate(&names, as_of, run.dry_run).boxed().await?)
 }
 
 /// The rules of one store that take part.
@@ -82,7 +83,7 @@ impl Session {
         let mut report = Report::new(scope.now.trunc_subsecs(6), dry_run);
         let stores = prepare(&scope, names, &mut report).await?;
         for batch in stores.into_values() {
-            self.evaluate_store(&scope, batch, as_of.is_some(), &mut report).await?;
+            self.evaluate_store(&scope, batch, as_of.is_some(), &mut report).boxed().await?;
         }
         report.sort();
         Ok(report)
@@ -146,8 +147,11 @@ impl Session {
         };
         report.runs.push(figures);
         let audiences = self.engine.audiences(&bound).await?;
-        let outcomes =
-            if report.dry_run { audiences.compare(&run).await? } else { audiences.commit(&run).await? };
+        let outcomes = if report.dry_run {
+            audiences.compare(&run).boxed().await?
+        } else {
+            audiences.commit(&run).boxed().await?
+        };
         for outcome in outcomes {
             match outcome.change {
                 Ok(Change { members, entered, exited }) => {
@@ -192,7 +196,7 @@ async fn prepare(
 ) -> Result<BTreeMap<String, Batch>> {
     let mut wanted: Vec<&str> = names.iter().map(String::as_str).collect();
     if wanted.is_empty() {
-        wanted = scope.snapshot.names(warehouse::Kind::Segment).collect();
+        wanted = scope.names(warehouse::Kind::Segment);
     }
     wanted.sort_unstable();
     wanted.dedup();

@@ -10,9 +10,11 @@ mod entry;
 mod evaluate;
 mod execute;
 mod expand;
+mod names;
 mod plan;
 mod scope;
 mod system;
+mod translate;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -34,12 +36,14 @@ use crate::session::{self, Limits};
 use crate::source;
 use crate::statement::{self, Statement};
 use crate::storage::Stores;
-use crate::warehouse::{Entry, Warehouse};
+use crate::warehouse::{self, Entry, Warehouse};
 
 use entry::Typed;
 use scope::Scope;
 
-pub use evaluate::Progress;
+pub use evaluate::{Figures, Outcome, Progress, Report};
+pub use names::{Names, TableName};
+pub use translate::Translation;
 
 /// How an engine is opened.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +66,7 @@ pub struct Engine {
     /// The tables opened so far, by name and version of their entry.
     tables: RwLock<HashMap<(String, u64), Arc<dyn TableProvider>>>,
     /// The bodies of catalog entries read so far.
-    bodies: RwLock<HashMap<(crate::warehouse::Kind, String), Body>>,
+    bodies: RwLock<HashMap<(warehouse::Kind, String), Body>>,
     /// The memberships opened so far, by profile store.
     audiences: tokio::sync::Mutex<HashMap<String, Arc<Audiences>>>,
 }
@@ -104,7 +108,7 @@ impl Engine {
 
     /// Whether everything is lost when the process ends.
     pub fn in_memory(&self) -> bool {
-        self.warehouse.in_memory()
+        self.warehouse.url().scheme() == "memory"
     }
 
     /// A catalog entry's body.
@@ -117,29 +121,43 @@ impl Engine {
         {
             return Ok(body);
         }
-        let body: Arc<T> = Arc::new(entry.parse()?);
+        let body: Arc<T> = Arc::new(entry::parse(entry)?);
         let kept = (entry.version, Arc::clone(&body) as _);
         self.bodies.write().unwrap_or_else(PoisonError::into_inner).insert(key, kept);
         Ok(body)
     }
 
+    /// A new folder for the rows of a table that coterie keeps itself.
+    fn table_location(&self, name: &str) -> String {
+        let id = uuid::Uuid::new_v4();
+        format!(
+            "{}tables/{}/{id}/",
+            self.warehouse.url(),
+            percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC)
+        )
+    }
+
     /// Adds a version of a catalog entry; `after` is the version it replaces.
     async fn put<T: Typed>(
         &self,
-        kind: crate::warehouse::Kind,
+        kind: warehouse::Kind,
         name: &str,
         after: Option<u64>,
         body: &T,
     ) -> Result<()> {
         let body = serde_json::to_value(body)
             .map_err(|error| crate::bug!("the catalog entry of `{name}` is not JSON: {error}"))?;
-        self.warehouse.put(kind, name, after, Some(body), Utc::now()).await?;
+        let name = name.to_owned();
+        let change = warehouse::Change { kind, name, after, body, created_at: Utc::now(), deleted: false };
+        self.warehouse.put(change).await?;
         Ok(())
     }
 
     /// Ends a catalog entry, whose newest version is known.
-    async fn delete(&self, kind: crate::warehouse::Kind, name: &str, version: u64) -> Result<()> {
-        self.warehouse.put(kind, name, Some(version), None, Utc::now()).await?;
+    async fn delete(&self, kind: warehouse::Kind, name: &str, version: u64) -> Result<()> {
+        let (name, after, body) = (name.to_owned(), Some(version), serde_json::Value::Null);
+        let change = warehouse::Change { kind, name, after, body, created_at: Utc::now(), deleted: true };
+        self.warehouse.put(change).await?;
         Ok(())
     }
 
@@ -153,7 +171,9 @@ impl Engine {
         if let Some(audiences) = opened.get(&name) {
             return Ok(Arc::clone(audiences));
         }
-        let audiences = Arc::new(self.warehouse.audiences(&bound.store.name, key)?);
+        let store = Arc::clone(self.warehouse.store());
+        let audiences = Audiences::open(store, self.warehouse.url(), &bound.store.name, key)?;
+        let audiences = Arc::new(audiences);
         opened.insert(name, Arc::clone(&audiences));
         Ok(audiences)
     }

@@ -75,6 +75,11 @@ impl Scope {
         Ok(Arc::new(Self { depth: self.depth + 1, ..Self::new(engine, snapshot, base, self.now) }))
     }
 
+    /// The names of a kind of thing, in order.
+    pub(super) fn names(&self, kind: warehouse::Kind) -> Vec<&str> {
+        self.snapshot.all(kind).into_iter().map(|entry| entry.name.as_str()).collect()
+    }
+
     /// A session state in which names mean what they mean in this scope.
     pub(super) fn state(self: &Arc<Self>) -> SessionState {
         let catalogs = Arc::new(Catalogs::new(Arc::clone(self)));
@@ -179,21 +184,21 @@ impl Scope {
     }
 
     fn unknown_table(&self, table: &str) -> Diagnostic {
-        let names = self.snapshot.names(warehouse::Kind::Table);
-        let names: Vec<String> = names.map(quote).collect();
+        let names = self.names(warehouse::Kind::Table);
+        let names: Vec<String> = names.into_iter().map(quote).collect();
         Diagnostic::new(Kind::NotFound, format!("no table is called `{table}`"))
             .suggest(table, names.iter().map(String::as_str))
     }
 
     pub(super) fn unknown_store(&self, name: &str) -> Diagnostic {
-        let names: Vec<&str> = self.snapshot.names(warehouse::Kind::ProfileStore).collect();
+        let names = self.names(warehouse::Kind::ProfileStore);
         Diagnostic::new(Kind::NotFound, format!("no profile store is called `{name}`"))
             .suggest(name, names.iter().copied())
             .help("`SHOW PROFILE STORES` lists them")
     }
 
     pub(super) fn unknown_segment(&self, name: &str) -> Diagnostic {
-        let names: Vec<&str> = self.snapshot.names(warehouse::Kind::Segment).collect();
+        let names = self.names(warehouse::Kind::Segment);
         Diagnostic::new(Kind::NotFound, format!("no segment is called `{name}`"))
             .suggest(name, names.iter().copied())
             .help("`SHOW SEGMENTS` lists them")
@@ -240,7 +245,7 @@ impl Scope {
     /// What is stored of each evaluated segment that still exists, by name.
     pub(super) async fn stored_audiences(self: &Arc<Self>) -> Result<HashMap<String, Stored>> {
         let mut stored = HashMap::new();
-        for store in self.snapshot.names(warehouse::Kind::ProfileStore) {
+        for store in self.names(warehouse::Kind::ProfileStore) {
             // A store whose tables are gone keeps its audiences, but nobody can say of which type their keys are.
             let Ok(bound) = self.bound(store).await else { continue };
             for segment in self.engine.audiences(&bound).await?.segments().await? {
@@ -331,7 +336,7 @@ impl resolve::Segments for Rules<'_> {
     }
 
     fn names(&self) -> Vec<String> {
-        self.scope.snapshot.names(warehouse::Kind::Segment).map(str::to_owned).collect()
+        self.scope.names(warehouse::Kind::Segment).into_iter().map(str::to_owned).collect()
     }
 }
 

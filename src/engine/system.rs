@@ -13,10 +13,11 @@ use datafusion::execution::FunctionRegistry;
 
 use crate::bug;
 use crate::error::Result;
-use crate::segment::Form;
+use crate::segment::{Form, Segment};
 use crate::session::instant_field;
 use crate::warehouse::Kind;
 
+use super::entry::parse;
 use super::evaluate::Figures;
 use super::execute::{events_text, lookups_text};
 use super::scope::Scope;
@@ -62,7 +63,7 @@ fn instant(name: &str, values: impl Iterator<Item = Option<DateTime<Utc>>>) -> C
 async fn segments(scope: &Arc<Scope>) -> Result<Vec<Column>> {
     let stored = scope.stored_audiences().await?;
     let mut rows = vec![];
-    for name in scope.snapshot.names(Kind::Segment) {
+    for name in scope.names(Kind::Segment) {
         if let (Some(segment), Some(entry)) = (scope.segment(name)?, scope.snapshot.get(Kind::Segment, name))
         {
             rows.push((segment, entry.version, entry.created_at, stored.get(name)));
@@ -83,9 +84,11 @@ async fn segments(scope: &Arc<Scope>) -> Result<Vec<Column>> {
 
 async fn segment_versions(scope: &Arc<Scope>) -> Result<Vec<Column>> {
     let mut rows = vec![];
-    for entry in scope.engine.warehouse.history(Kind::Segment).await? {
-        let segment = if entry.deleted { None } else { Some(entry.parse::<crate::segment::Segment>()?) };
-        rows.push((entry, segment));
+    for name in scope.snapshot.names(Kind::Segment) {
+        for entry in scope.engine.warehouse.history(Kind::Segment, name).await? {
+            let segment = if entry.deleted { None } else { Some(parse::<Segment>(&entry)?) };
+            rows.push((entry, segment));
+        }
     }
     let deleted: BooleanArray = rows.iter().map(|(entry, _)| Some(entry.deleted)).collect();
     Ok(vec![
@@ -103,7 +106,7 @@ async fn segment_versions(scope: &Arc<Scope>) -> Result<Vec<Column>> {
 /// A row an evaluation and segment.
 async fn evaluations(scope: &Arc<Scope>) -> Result<Vec<Column>> {
     let mut rows = vec![];
-    for store in scope.snapshot.names(Kind::ProfileStore) {
+    for store in scope.names(Kind::ProfileStore) {
         let Ok(bound) = scope.bound(store).await else { continue };
         for evaluation in scope.engine.audiences(&bound).await?.evaluations().await? {
             let figures: Figures =
@@ -140,7 +143,7 @@ async fn memberships(scope: &Arc<Scope>) -> Result<Arc<dyn TableProvider>> {
     use datafusion::datasource::provider_as_source;
     use datafusion::logical_expr::{LogicalPlanBuilder, cast, col, ident, lit};
     let mut union: Option<LogicalPlanBuilder> = None;
-    for store in scope.snapshot.names(Kind::ProfileStore) {
+    for store in scope.names(Kind::ProfileStore) {
         let Ok(bound) = scope.bound(store).await else { continue };
         let table = scope.engine.audiences(&bound).await?.memberships().await?;
         let key = ident(&bound.store.profiles.key);
@@ -173,7 +176,7 @@ async fn memberships(scope: &Arc<Scope>) -> Result<Arc<dyn TableProvider>> {
 
 fn profile_stores(scope: &Scope) -> Result<Vec<Column>> {
     let mut stores = vec![];
-    for name in scope.snapshot.names(Kind::ProfileStore) {
+    for name in scope.names(Kind::ProfileStore) {
         stores.extend(scope.store(name)?);
     }
     let events: Vec<String> = stores.iter().map(|store| events_text(store)).collect();

@@ -8,12 +8,13 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 
-use crate::{aggregate, higher_order, scalar};
+use crate::{aggregate, higher_order, scalar, window};
 
 /// Every scalar function.
 pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
     vec![
         // recency, frequency, monetary
+        scalar::days_since::days_since_udf(),
         // sets
         // sketches
         // lists and maps
@@ -35,13 +36,26 @@ pub fn all_aggregate() -> Vec<Arc<AggregateUDF>> {
         aggregate::did_then::did_then_udaf(),
         aggregate::did_without::did_without_udaf(),
         aggregate::window_funnel::window_funnel_udaf(),
+        aggregate::sequence_match::sequence_match_udaf(),
+        aggregate::sequence_count::sequence_count_udaf(),
+        aggregate::sequence_match_events::sequence_match_events_udaf(),
+        aggregate::sequence_next_node::sequence_next_node_udaf(),
         // retention
+        aggregate::retention::retention_udaf(),
+        aggregate::cohort_retention::cohort_retention_udaf(),
         // session
         aggregate::session_count::session_count_udaf(),
+        aggregate::session_durations::session_durations_udaf(),
         // recency, frequency, monetary
         aggregate::nth_time::nth_time_udaf(),
+        aggregate::top_k_latest::top_k_latest_udaf(),
+        aggregate::inter_event_time::inter_event_time_udaf(),
+        aggregate::trend::trend_udaf(),
         // first and last
+        aggregate::touch::first_touch_udaf(),
+        aggregate::touch::last_touch_udaf(),
         aggregate::most_frequent::most_frequent_udaf(),
+        aggregate::attribute::attribute_udaf(),
         // sets
         // sketches
     ]
@@ -51,7 +65,9 @@ pub fn all_aggregate() -> Vec<Arc<AggregateUDF>> {
 pub fn all_window() -> Vec<Arc<WindowUDF>> {
     vec![
         // session
+        window::sessionize::sessionize_udwf(),
         // recency, frequency, monetary
+        window::rfm_score::rfm_score_udwf(),
     ]
 }
 

@@ -98,6 +98,11 @@ impl Report {
         self.segments.sort_by(|left, right| left.segment.cmp(&right.segment));
     }
 
+    /// A row a segment, as `EVALUATE` returns them.
+    pub fn rows(&self) -> Result<RecordBatch> {
+        rows(self)
+    }
+
     /// Whether some segment failed.
     pub fn has_failures(&self) -> bool {
         self.segments.iter().any(|outcome| outcome.status == "failed")

@@ -70,9 +70,10 @@ fn declaration(create: &CreateProfileStore) -> Result<ProfileStore> {
 /// All tables exist, and each has a name of its own in rules.
 async fn check_tables(scope: &Arc<Scope>, create: &CreateProfileStore) -> Result<()> {
     let mut aliases: Vec<String> = vec![];
-    let events = create.events.iter().map(|clause| &clause.table);
-    let lookups = create.lookups.iter().map(|clause| &clause.table);
-    for table in std::iter::once(&create.profiles.0).chain(events).chain(lookups) {
+    let mut tables = vec![&create.profiles.0];
+    tables.extend(create.events.iter().map(|clause| &clause.table));
+    tables.extend(create.lookups.iter().map(|clause| &clause.table));
+    for table in tables {
         scope.schema(&table.value).await.map_err(|error| at(error, table.span))?;
         let alias = alias(&table.value);
         if aliases.contains(&alias) {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Kind};
+use crate::diagnostic::{Diagnostic, Kind, Span};
 use crate::engine::Session;
 use crate::engine::expand::{in_statement, rule_source};
 use crate::engine::scope::{Scope, parse_rule};
 use crate::error::{Error, Result};
-use crate::segment::Segment;
+use crate::segment::{Name, Segment};
 use crate::statement::{CreateSegment, Statement};
 use crate::warehouse;
 
@@ -24,7 +24,7 @@ pub(super) async fn run(session: &Session, create: &CreateSegment, statement: &S
     }
     let segment = Segment {
         name: create.name.value.clone(),
-        store: store_of(&scope, create)?,
+        store: store_of(&scope, create.store.as_ref(), create.name.span)?,
         comment: create.comment.clone(),
         language: create.language,
         rule: create.rule.clone(),
@@ -51,23 +51,22 @@ async fn check(scope: &Arc<Scope>, segment: &Segment) -> Result<()> {
 }
 
 /// The store that is named, or the only one there is.
-fn store_of(scope: &Scope, create: &CreateSegment) -> Result<String> {
-    if let Some(name) = &create.store {
+pub(in crate::engine) fn store_of(scope: &Scope, store: Option<&Name>, place: Span) -> Result<String> {
+    if let Some(name) = store {
         return match scope.store(&name.value)? {
             Some(_) => Ok(name.value.clone()),
             None => Err(scope.unknown_store(&name.value).at(name.span).into()),
         };
     }
-    let names: Vec<&str> = scope.snapshot.names(warehouse::Kind::ProfileStore).collect();
+    let names = scope.names(warehouse::Kind::ProfileStore);
     match names[..] {
         [only] => Ok(only.to_owned()),
         [] => {
-            let fault = Diagnostic::new(Kind::NotFound, "there is no profile store yet").at(create.name.span);
+            let fault = Diagnostic::new(Kind::NotFound, "there is no profile store yet").at(place);
             Err(fault.help("declare one: `CREATE PROFILE STORE shop PROFILES … EVENTS …`").into())
         }
         _ => {
-            let fault =
-                Diagnostic::new(Kind::Name, "which profile store is the segment about?").at(create.name.span);
+            let fault = Diagnostic::new(Kind::Name, "which profile store is the segment about?").at(place);
             let names: Vec<String> = names.iter().map(|name| format!("`IN {name}`")).collect();
             Err(fault.help(format!("say {}", names.join(" or "))).into())
         }

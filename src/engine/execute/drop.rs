@@ -13,7 +13,7 @@ pub(super) async fn segment(session: &Session, name: &Name, if_exists: bool) -> 
         return if if_exists { Ok(()) } else { Err(scope.unknown_segment(&name.value).at(name.span).into()) };
     };
     let mut users = vec![];
-    for other in scope.snapshot.names(warehouse::Kind::Segment) {
+    for other in scope.names(warehouse::Kind::Segment) {
         if other != name.value && uses(&scope, other, &name.value).await? {
             users.push(other);
         }
@@ -37,7 +37,7 @@ pub(super) async fn store(session: &Session, name: &Name, if_exists: bool) -> Re
         return if if_exists { Ok(()) } else { Err(scope.unknown_store(&name.value).at(name.span).into()) };
     };
     let mut users = vec![];
-    for segment in scope.snapshot.names(warehouse::Kind::Segment) {
+    for segment in scope.names(warehouse::Kind::Segment) {
         if scope.segment(segment)?.is_some_and(|segment| segment.store == name.value) {
             users.push(segment);
         }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::logical_expr::{DdlStatement, Statement as PlannedStatement};
+use futures::FutureExt;
 
 use crate::bug;
 use crate::error::Result;
@@ -20,6 +21,7 @@ use crate::statement::{Command, Statement};
 
 use super::{Session, evaluate};
 
+pub(super) use create_segment::store_of;
 pub(super) use show::{events_text, lookups_text};
 
 /// What a command is to do.
@@ -56,10 +58,12 @@ pub(super) fn schema(task: &Task, command: &Command) -> SchemaRef {
 }
 
 /// Does what a command says.
+///
+/// Each command is a boxed future of its own: the compiler cannot prove the sum of all of them to be `Send`.
 pub(super) async fn run(session: &Session, task: &Task, statement: &Statement) -> Result<RecordBatch> {
     match task {
-        Task::Statement => return run_own(session, statement).await,
-        Task::Ddl(ddl) => table::run(session, ddl, statement).await?,
+        Task::Statement => return run_own(session, statement).boxed().await,
+        Task::Ddl(ddl) => table::run(session, ddl, statement).boxed().await?,
         Task::Setting(setting) => setting::run(session, setting)?,
         Task::Prepare(name) => {
             session.remembered(|state| state.prepared.insert(name.clone(), statement.clone()));
@@ -71,16 +75,20 @@ pub(super) async fn run(session: &Session, task: &Task, statement: &Statement) -
 
 async fn run_own(session: &Session, statement: &Statement) -> Result<RecordBatch> {
     match &statement.command {
-        Command::CreateProfileStore(create) => create_profile_store::run(session, create).await?,
-        Command::DropProfileStore { name, if_exists } => drop::store(session, name, *if_exists).await?,
-        Command::CreateSegment(create) => create_segment::run(session, create, statement).await?,
-        Command::DropSegment { name, if_exists } => drop::segment(session, name, *if_exists).await?,
+        Command::CreateProfileStore(create) => create_profile_store::run(session, create).boxed().await?,
+        Command::DropProfileStore { name, if_exists } => {
+            drop::store(session, name, *if_exists).boxed().await?
+        }
+        Command::CreateSegment(create) => create_segment::run(session, create, statement).boxed().await?,
+        Command::DropSegment { name, if_exists } => drop::segment(session, name, *if_exists).boxed().await?,
         Command::ShowProfileStores => return show::stores(session).await,
-        Command::ShowSegments => return show::segments(session).await,
+        Command::ShowSegments => return show::segments(session).boxed().await,
         Command::ShowCreateSegment(name) => return show::create_segment(session, name).await,
-        Command::DescribeSegment(name) => return show::describe_segment(session, name).await,
-        Command::ExplainSegment(name) => return explain_segment::run(session, name).await,
-        Command::Evaluate { run, explain } => return evaluate::statement(session, run, *explain).await,
+        Command::DescribeSegment(name) => return show::describe_segment(session, name).boxed().await,
+        Command::ExplainSegment(name) => return explain_segment::run(session, name).boxed().await,
+        Command::Evaluate { run, explain } => {
+            return evaluate::statement(session, run, *explain).boxed().await;
+        }
         Command::Sql(_) => return Err(bug!("a statement of DataFusion's became a command")),
     }
     nothing()

@@ -31,7 +31,7 @@ pub(super) async fn segments(session: &Session) -> Result<RecordBatch> {
     let scope = session.scope().await?;
     let stored = scope.stored_audiences().await?;
     let mut segments: Vec<Arc<Segment>> = vec![];
-    for name in scope.snapshot.names(warehouse::Kind::Segment) {
+    for name in scope.names(warehouse::Kind::Segment) {
         segments.extend(scope.segment(name)?);
     }
     let of = |segment: &Segment| stored.get(&segment.name);
@@ -63,7 +63,7 @@ pub(super) fn stores_schema() -> SchemaRef {
 pub(super) async fn stores(session: &Session) -> Result<RecordBatch> {
     let scope = session.scope().await?;
     let mut stores: Vec<Arc<ProfileStore>> = vec![];
-    for name in scope.snapshot.names(warehouse::Kind::ProfileStore) {
+    for name in scope.names(warehouse::Kind::ProfileStore) {
         stores.extend(scope.store(name)?);
     }
     let text =

@@ -100,7 +100,7 @@ async fn write_table(
     create: &CreateMemoryTable,
     name: &str,
 ) -> Result<source::Table> {
-    let location = session.engine.warehouse.table_location(name);
+    let location = session.engine.table_location(name);
     let plan = create.input.as_ref().clone();
     let schema = Arc::clone(plan.schema().inner());
     let frame = DataFrame::new(scope.state(), plan);
@@ -120,7 +120,7 @@ async fn remove(
         if if_exists {
             return Ok(());
         }
-        let names: Vec<&str> = scope.snapshot.names(warehouse::Kind::Table).collect();
+        let names = scope.names(warehouse::Kind::Table);
         let fault = Diagnostic::new(Kind::NotFound, format!("no {what} is called `{name}`"));
         return Err(fault.suggest(name, names).into());
     };
@@ -132,7 +132,7 @@ async fn remove(
         return Err(fault.help(format!("write `DROP {} {name}`", other.to_uppercase())).into());
     }
     let mut users = vec![];
-    for store in scope.snapshot.names(warehouse::Kind::ProfileStore) {
+    for store in scope.names(warehouse::Kind::ProfileStore) {
         let quoted = quote(name);
         if scope.store(store)?.is_some_and(|store| store.tables().any(|table| table == quoted)) {
             users.push(store);

@@ -108,7 +108,7 @@ impl Lowering<'_> {
             if at == 0 {
                 fields.push(("t".to_owned(), self.sql(&step.time)?));
             }
-            fields.push((format!("step_{}", at + 1), sql::two_valued(sql::and(conditions))));
+            fields.push((format!("step_{}", at + 1), sql::and(conditions)));
         }
         Ok(Expr::synthetic(crate::segment::Node::Struct(fields)))
     }

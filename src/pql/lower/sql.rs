@@ -44,14 +44,16 @@ pub(super) fn is_null(expr: Expr, negated: bool) -> Expr {
 }
 
 /// The complement of a condition for which NULL counts as false.
+///
+/// `IS TRUE` would read better than `coalesce`, but where DataFusion shares such an expression between aggregates, its
+/// logical and physical plans disagree whether it can be NULL, and planning fails.
 pub(super) fn not(condition: Expr) -> Expr {
     let span = condition.span;
     match condition.node {
         Node::Unary { op: UnaryOp::Not, expr } if never_null(&expr) => *expr,
         Node::Is { expr, test, negated } => Expr::new(Node::Is { expr, test, negated: !negated }, span),
         Node::Literal(Value::Boolean(value)) => boolean(!value).at(span),
-        _ if never_null(&condition) => condition.negated(),
-        _ => Expr::new(Node::Is { expr: Box::new(condition), test: Test::True, negated: true }, span),
+        _ => two_valued(condition).negated(),
     }
 }
 
@@ -61,7 +63,7 @@ pub(super) fn two_valued(condition: Expr) -> Expr {
         return condition;
     }
     let span = condition.span;
-    Expr::new(Node::Is { expr: Box::new(condition), test: Test::True, negated: false }, span)
+    coalesce(condition, boolean(false)).at(span)
 }
 
 /// Whether the form of an expression alone tells that it is never NULL.

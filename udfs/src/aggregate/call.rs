@@ -1,6 +1,8 @@
 //! One call of a function as planned: its argument types and its constants.
 
-use arrow::datatypes::{DataType, IntervalUnit};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, FieldRef, IntervalUnit};
 use datafusion::common::{Result, ScalarValue, plan_datafusion_err, plan_err};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::AggregateFunction;
@@ -30,12 +32,17 @@ pub(crate) struct Call {
 
 impl Call {
     /// The call an accumulator is made for.
-    pub(crate) fn physical(function: &'static str, args: &AccumulatorArgs) -> Result<Self> {
-        Ok(Self {
+    pub(crate) fn physical(function: &'static str, args: &AccumulatorArgs) -> Self {
+        Self::of(function, args.expr_fields, args.exprs)
+    }
+
+    /// The call a window is evaluated for.
+    pub(crate) fn of(function: &'static str, fields: &[FieldRef], exprs: &[Arc<dyn PhysicalExpr>]) -> Self {
+        Self {
             function,
-            types: args.expr_fields.iter().map(|field| field.data_type().clone()).collect(),
-            constants: args.exprs.iter().map(constant).collect(),
-        })
+            types: fields.iter().map(|field| field.data_type().clone()).collect(),
+            constants: exprs.iter().map(constant).collect(),
+        }
     }
 
     /// The call the optimizer sees. `None` while an argument is still waiting to be folded.
@@ -115,7 +122,7 @@ impl Call {
     }
 }
 
-fn constant(expr: &std::sync::Arc<dyn PhysicalExpr>) -> Constant {
+fn constant(expr: &Arc<dyn PhysicalExpr>) -> Constant {
     if let Some(literal) = expr.downcast_ref::<Literal>() {
         return Constant::Is(literal.value().clone());
     }
@@ -128,7 +135,7 @@ fn constant(expr: &std::sync::Arc<dyn PhysicalExpr>) -> Constant {
     Constant::Varies
 }
 
-fn fold(expr: &std::sync::Arc<dyn PhysicalExpr>) -> Result<Option<ScalarValue>> {
+fn fold(expr: &Arc<dyn PhysicalExpr>) -> Result<Option<ScalarValue>> {
     use arrow::array::{RecordBatch, RecordBatchOptions};
     use arrow::datatypes::Schema;
     use datafusion::logical_expr::ColumnarValue;

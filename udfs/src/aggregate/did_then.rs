@@ -9,7 +9,7 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
 use super::call::{Call, coerce_condition, coerce_span, coerce_ts, wrong_arity};
-use super::events::{Bound, EventAggregate, EventFunction, Fold, Keep};
+use super::events::{Bound, EventAggregate, EventFunction, Fold, Input, Keep};
 use crate::kernel::did::did_then;
 use crate::kernel::events::Grouped;
 use crate::kernel::span::Span;
@@ -81,7 +81,10 @@ impl EventFunction for DidThen {
     fn bind(&self, call: &Call) -> Result<Bound> {
         let scale = call.scale(0)?;
         let within = if call.n_args() > 3 { Some(call.span(3, "within", &scale)?) } else { None };
-        Ok(Bound { ts: 0, conditions: 1..3, keep: Keep::Matching, fold: Box::new(Then { within }) })
+        Ok(Bound {
+            input: Input { ts: 0, conditions: 1..3, keep: Keep::Matching },
+            fold: Box::new(Then { within }),
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
 use super::call::{Call, coerce_condition, coerce_span, coerce_ts, wrong_arity};
-use super::events::{Bound, EventAggregate, EventFunction, Fold, Keep};
+use super::events::{Bound, EventAggregate, EventFunction, Fold, Input, Keep};
 use crate::kernel::did::did_without;
 use crate::kernel::events::Grouped;
 use crate::kernel::span::Span;
@@ -83,7 +83,10 @@ impl EventFunction for DidWithout {
     fn bind(&self, call: &Call) -> Result<Bound> {
         let within = call.span(3, "within", &call.scale(0)?)?;
         let as_of = call.tick(4, "as_of")?;
-        Ok(Bound { ts: 0, conditions: 1..3, keep: Keep::Matching, fold: Box::new(Without { within, as_of }) })
+        Ok(Bound {
+            input: Input { ts: 0, conditions: 1..3, keep: Keep::Matching },
+            fold: Box::new(Without { within, as_of }),
+        })
     }
 }
 

@@ -52,12 +52,18 @@ pub(crate) trait EventFunction: Debug + Default + Eq + Hash + Send + Sync + 'sta
 /// A call whose constants are known.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    /// Which argument is the time.
+    pub(crate) input: Input,
+    pub(crate) fold: Box<dyn Fold>,
+}
+
+/// Which arguments are what.
+#[derive(Debug, Clone)]
+pub(crate) struct Input {
+    /// The time.
     pub(crate) ts: usize,
-    /// Which arguments are the conditions.
+    /// The conditions.
     pub(crate) conditions: Range<usize>,
     pub(crate) keep: Keep,
-    pub(crate) fold: Box<dyn Fold>,
 }
 
 /// Which rows can matter.
@@ -144,7 +150,7 @@ impl<F: EventFunction> AggregateUDFImpl for EventAggregate<F> {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        let bound = self.function.bind(&Call::physical(F::NAME, &args)?)?;
+        let bound = self.function.bind(&Call::physical(F::NAME, &args))?;
         Ok(Box::new(EventAccumulator { bound, ticks: vec![], masks: vec![] }))
     }
 
@@ -153,7 +159,7 @@ impl<F: EventFunction> AggregateUDFImpl for EventAggregate<F> {
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        let bound = self.function.bind(&Call::physical(F::NAME, &args)?)?;
+        let bound = self.function.bind(&Call::physical(F::NAME, &args))?;
         Ok(Box::new(EventGroups { bound, rows: EventBuffer::default(), n_groups: 0 }))
     }
 
@@ -226,9 +232,9 @@ impl Ticks {
     }
 }
 
-impl Bound {
+impl Input {
     /// Calls `row` with the number, time and mask of each row that can matter.
-    fn rows(
+    pub(crate) fn rows(
         &self,
         values: &[ArrayRef],
         filter: Option<&BooleanArray>,
@@ -254,9 +260,11 @@ impl Bound {
         }
         Ok(())
     }
+}
 
+impl Bound {
     fn has_masks(&self) -> bool {
-        !self.conditions.is_empty()
+        !self.input.conditions.is_empty()
     }
 
     /// The state columns for groups whose rows are given on end.
@@ -310,18 +318,33 @@ fn range(list: &ListArray, i: usize) -> (usize, usize) {
 }
 
 /// Where a condition is true; NULL is not.
-fn truths(condition: &BooleanArray) -> arrow::buffer::BooleanBuffer {
+pub(crate) fn truths(condition: &BooleanArray) -> arrow::buffer::BooleanBuffer {
     match condition.nulls() {
         Some(nulls) => condition.values() & nulls.inner(),
         None => condition.values().clone(),
     }
 }
 
+/// The item of a list of answers.
+pub(crate) fn list_item(item: &DataType) -> FieldRef {
+    item_field(item.clone())
+}
+
+/// A list of answers without any.
+pub(crate) fn empty_list(return_type: &DataType) -> Result<ScalarValue> {
+    let item = match return_type {
+        DataType::List(item) => item.data_type(),
+        // Asked only whether the answer may be NULL.
+        other => other,
+    };
+    Ok(ScalarValue::List(ScalarValue::new_list(&[], item, false)))
+}
+
 fn item_field(item: DataType) -> FieldRef {
     Arc::new(Field::new_list_field(item, false))
 }
 
-fn too_many(_: TooManyGroups) -> DataFusionError {
+pub(crate) fn too_many(_: TooManyGroups) -> DataFusionError {
     exec_datafusion_err!("more groups than one aggregation can hold")
 }
 
@@ -355,7 +378,9 @@ impl GroupsAccumulator for EventGroups {
     ) -> Result<()> {
         self.n_groups = n_groups;
         let rows = &mut self.rows;
-        self.bound.rows(values, filter, |i, tick, mask| rows.push(groups[i], tick, mask).map_err(too_many))
+        self.bound
+            .input
+            .rows(values, filter, |i, tick, mask| rows.push(groups[i], tick, mask).map_err(too_many))
     }
 
     fn merge_batch(&mut self, state: &[ArrayRef], groups: &[usize], n_groups: usize) -> Result<()> {
@@ -380,7 +405,7 @@ impl GroupsAccumulator for EventGroups {
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
         let mut lengths = vec![0; values[0].len()];
         let (mut ticks, mut masks) = (vec![], vec![]);
-        self.bound.rows(values, filter, |i, tick, mask| {
+        self.bound.input.rows(values, filter, |i, tick, mask| {
             lengths[i] = 1;
             ticks.push(tick);
             masks.push(mask);
@@ -406,7 +431,7 @@ struct EventAccumulator {
 impl Accumulator for EventAccumulator {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let (ticks, masks) = (&mut self.ticks, &mut self.masks);
-        self.bound.rows(values, None, |_, tick, mask| {
+        self.bound.input.rows(values, None, |_, tick, mask| {
             ticks.push(tick);
             masks.push(mask);
             Ok(())
@@ -416,7 +441,7 @@ impl Accumulator for EventAccumulator {
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let (ticks, masks) = (&mut self.ticks, &mut self.masks);
         let mut gone = 0;
-        self.bound.rows(values, None, |_, tick, mask| {
+        self.bound.input.rows(values, None, |_, tick, mask| {
             // Frames leave rows behind in the order they met them. Should one ever not, look for it.
             if (ticks.get(gone), masks.get(gone)) == (Some(&tick), Some(&mask)) {
                 gone += 1;

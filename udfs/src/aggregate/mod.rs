@@ -1,16 +1,38 @@
 //! Aggregate functions, one per file.
 //!
-//! Three modules are shared: `call` reads the constant arguments of a call and words what is wrong
-//! with them; `events` is the accumulator of every function whose answer depends on the times of
-//! the rows and on which conditions held; `values` numbers values of any type.
+//! What they share:
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `call` | the constant arguments of a call, and the wording of what is wrong with them |
+//! | `events` | the accumulator of functions of times and conditions |
+//! | `valued` | the same with a value to each row |
+//! | `masks` | the accumulator of functions that ask only what ever happened |
+//! | `values` | values of any type as numbers |
+//! | `pattern` | the arguments of the functions that take a pattern |
 
 pub(crate) mod call;
 pub(crate) mod events;
+pub(crate) mod masks;
+pub(crate) mod pattern;
+pub(crate) mod valued;
 pub(crate) mod values;
 
+pub mod attribute;
+pub mod cohort_retention;
 pub mod did_then;
 pub mod did_without;
+pub mod inter_event_time;
 pub mod most_frequent;
 pub mod nth_time;
+pub mod retention;
+pub mod sequence_count;
+pub mod sequence_match;
+pub mod sequence_match_events;
+pub mod sequence_next_node;
 pub mod session_count;
+pub mod session_durations;
+pub mod top_k_latest;
+pub mod touch;
+pub mod trend;
 pub mod window_funnel;

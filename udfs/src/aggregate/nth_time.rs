@@ -10,7 +10,7 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
 use super::call::{Call, coerce_ts, wrong_arity};
-use super::events::{Bound, EventAggregate, EventFunction, Fold, Keep, Ticks};
+use super::events::{Bound, EventAggregate, EventFunction, Fold, Input, Keep, Ticks};
 use crate::kernel::events::Grouped;
 
 /// `nth_time(ts, n)`
@@ -67,7 +67,7 @@ impl EventFunction for NthTime {
             return plan_err!("nth_time: `n` must not be 0; 1 is the first, -1 the last");
         }
         let fold = Nth { n, data_type: call.types[0].clone() };
-        Ok(Bound { ts: 0, conditions: 0..0, keep: Keep::Timed, fold: Box::new(fold) })
+        Ok(Bound { input: Input { ts: 0, conditions: 0..0, keep: Keep::Timed }, fold: Box::new(fold) })
     }
 }
 

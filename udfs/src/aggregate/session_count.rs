@@ -9,7 +9,7 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
 use super::call::{Call, coerce_span, coerce_ts, wrong_arity};
-use super::events::{Bound, EventAggregate, EventFunction, Fold, Keep};
+use super::events::{Bound, EventAggregate, EventFunction, Fold, Input, Keep};
 use crate::kernel::events::Grouped;
 use crate::kernel::session::session_count;
 use crate::kernel::span::Span;
@@ -64,7 +64,10 @@ impl EventFunction for SessionCount {
 
     fn bind(&self, call: &Call) -> Result<Bound> {
         let gap = call.span(1, "gap", &call.scale(0)?)?;
-        Ok(Bound { ts: 0, conditions: 0..0, keep: Keep::Timed, fold: Box::new(Count { gap }) })
+        Ok(Bound {
+            input: Input { ts: 0, conditions: 0..0, keep: Keep::Timed },
+            fold: Box::new(Count { gap }),
+        })
     }
 }
 

@@ -60,6 +60,11 @@ impl Interner {
         &self.bytes[start..self.ends[i]]
     }
 
+    /// Whether a number stands for NULL.
+    pub(crate) fn is_null(&self, number: u32) -> bool {
+        self.bytes(number) == self.null.as_ref()
+    }
+
     /// A column of the values of `numbers`; NULL for none.
     pub(crate) fn column(&self, numbers: impl IntoIterator<Item = Option<u32>>) -> Result<ArrayRef> {
         let parser = self.converter.parser();

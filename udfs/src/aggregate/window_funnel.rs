@@ -10,7 +10,7 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
 use super::call::{self, Call, coerce_condition, coerce_span, coerce_ts};
-use super::events::{Bound, EventAggregate, EventFunction, Fold, Keep};
+use super::events::{Bound, EventAggregate, EventFunction, Fold, Input, Keep};
 use crate::kernel::events::Grouped;
 use crate::kernel::funnel::{Funnel, MAX_STEPS};
 use crate::kernel::span::{Scale, Span};
@@ -121,7 +121,7 @@ impl EventFunction for WindowFunnel {
         }
         modes.finish()?;
         let keep = if funnel.needs_all_rows() { Keep::Timed } else { Keep::Matching };
-        Ok(Bound { ts: 1, conditions: 2..2 + n_steps, keep, fold: Box::new(funnel) })
+        Ok(Bound { input: Input { ts: 1, conditions: 2..2 + n_steps, keep }, fold: Box::new(funnel) })
     }
 }
 

@@ -1,9 +1,14 @@
 //! Algorithms on slices: no DataFusion types, the only home of `unsafe`.
 
+pub mod attribution;
 pub mod calendar;
 pub mod counts;
 pub mod did;
 pub mod events;
 pub mod funnel;
+pub mod pattern;
+pub mod period;
+pub mod score;
 pub mod session;
+pub mod spacing;
 pub mod span;

@@ -45,6 +45,11 @@ impl Scale {
             Self::Day => 86_400_000_000_000,
         }
     }
+
+    /// Seconds in one tick.
+    pub fn tick_seconds(&self) -> f64 {
+        self.tick_nanos() as f64 / 1e9
+    }
 }
 
 /// A length of time, never negative.

@@ -1,0 +1,1 @@
+times(event_type = 'purchase' AND products.brand = 'Velora') >= 2

@@ -1,0 +1,178 @@
+//! Makes the next state of each audience of a run: counts always, a data file where rows change.
+
+use std::sync::Arc;
+
+use arrow::array::new_empty_array;
+use chrono::{DateTime, SecondsFormat, Utc};
+use deltalake_core::kernel::{Action, Add, Remove};
+use futures::stream::TryStreamExt;
+use object_store::ObjectStore;
+use roaring::RoaringBitmap;
+
+use super::diff::{Diff, Nowhere, Stored};
+use super::layout::Layout;
+use super::log::{Mark, Segment};
+use super::population::Population;
+use super::read::{self, BATCH};
+use super::report::Change;
+use super::write::{Rows, Writer};
+use crate::diagnostic::Kind;
+use crate::error::{Error, Result};
+
+/// What all audiences of a run share.
+#[derive(Clone)]
+pub(super) struct Evaluator {
+    pub(super) layout: Arc<Layout>,
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) population: Arc<Population>,
+    pub(super) as_of: DateTime<Utc>,
+    /// The evaluation's name.
+    pub(super) id: Arc<str>,
+}
+
+/// The next state of one audience.
+#[derive(Clone, Debug)]
+pub(super) struct Next {
+    pub(super) change: Change,
+    /// What the log is to say; nothing where the audience is stored like this already.
+    pub(super) actions: Vec<Action>,
+    /// The data file that was written for it.
+    pub(super) file: Option<String>,
+}
+
+impl Evaluator {
+    /// Counts what the evaluation changes.
+    pub(super) async fn compare(
+        &self,
+        segment: &str,
+        before: Option<&Segment>,
+        members: &RoaringBitmap,
+    ) -> Result<Change> {
+        if let Some(before) = before {
+            self.refuse_older(segment, &self.mark(before).await?)?;
+        }
+        self.count(before, members).await
+    }
+
+    /// Writes what the evaluation changes.
+    pub(super) async fn prepare(
+        &self,
+        segment: &str,
+        before: Option<&Segment>,
+        members: &RoaringBitmap,
+    ) -> Result<Next> {
+        if let Some(before) = before {
+            let mark = self.mark(before).await?;
+            self.refuse_older(segment, &mark)?;
+            if mark.as_of == self.as_of {
+                let change = self.count(Some(before), members).await?;
+                if change.entered == 0 && change.exited == 0 {
+                    return Ok(Next { change, actions: vec![], file: None });
+                }
+            }
+            if let ([file], true) = (before.files.as_slice(), members.is_empty() && mark.members == 0) {
+                return Ok(self.evaluated_again(file, mark));
+            }
+        }
+        self.rewrite(segment, before, members).await
+    }
+
+    /// No one is a member and no one was: the rows stay, and the log says that they are newer than they were.
+    /// Naming a file again replaces what the log says about it.
+    fn evaluated_again(&self, file: &Add, mark: Mark) -> Next {
+        let mark = Mark { as_of: self.as_of, evaluation: Some(self.id.to_string()), ..mark };
+        let add = Add { data_change: false, tags: Some(mark.tags()), ..file.clone() };
+        Next { change: Change::default(), actions: vec![Action::Add(add)], file: None }
+    }
+
+    async fn mark(&self, segment: &Segment) -> Result<Mark> {
+        match &segment.mark {
+            Some(mark) => Ok(mark.clone()),
+            None => read::mark(&self.layout, &self.store, segment).await,
+        }
+    }
+
+    fn refuse_older(&self, segment: &str, mark: &Mark) -> Result<()> {
+        if mark.as_of <= self.as_of {
+            return Ok(());
+        }
+        let [stored, asked] =
+            [mark.as_of, self.as_of].map(|at| at.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+        let message = format!("the audience `{segment}` is stored as of {stored}, later than {asked}");
+        Err(Error::new(Kind::Conflict, message)
+            .help("evaluate as of a later instant, or ask `segment` for the members of an earlier one"))
+    }
+
+    async fn count(&self, before: Option<&Segment>, members: &RoaringBitmap) -> Result<Change> {
+        let mut diff = self.diff(members);
+        if let Some(before) = before {
+            let mut batches = read::rows(&self.layout, &self.store, before).await?;
+            while let Some(batch) = batches.try_next().await? {
+                diff.stored(&Stored::new(&batch)?, &mut Nowhere)?;
+            }
+        }
+        diff.rest(usize::MAX, &mut Nowhere);
+        Ok(diff.finish().0)
+    }
+
+    async fn rewrite(
+        &self,
+        segment: &str,
+        before: Option<&Segment>,
+        members: &RoaringBitmap,
+    ) -> Result<Next> {
+        let population = &self.population.keys;
+        let mut diff = self.diff(members);
+        let mut rows = Rows::new(&self.layout);
+        let mut writer = Writer::new(Arc::clone(&self.layout), Arc::clone(&self.store), segment)?;
+        if let Some(before) = before {
+            let mut batches = read::rows(&self.layout, &self.store, before).await?;
+            while let Some(batch) = batches.try_next().await? {
+                let stored = Stored::new(&batch)?;
+                diff.stored(&stored, &mut rows)?;
+                writer.write(&rows.take(&stored.keys, population)?).await?;
+            }
+        }
+        let none_stored = new_empty_array(self.layout.key_type());
+        loop {
+            let more = diff.rest(BATCH, &mut rows);
+            writer.write(&rows.take(&none_stored, population)?).await?;
+            if !more {
+                break;
+            }
+        }
+        let (change, exited) = diff.finish();
+        let mark = Mark {
+            as_of: self.as_of,
+            evaluation: Some(self.id.to_string()),
+            members: change.members,
+            exited,
+        };
+        let add = writer.finish(&mark).await?;
+        let file = Some(add.path.clone());
+        let mut actions = before.map_or(vec![], removals);
+        actions.push(Action::Add(add));
+        Ok(Next { change, actions, file })
+    }
+
+    fn diff(&self, members: &RoaringBitmap) -> Diff<'_> {
+        Diff::new(&self.population, self.population.places(members), self.as_of.timestamp_micros())
+    }
+}
+
+/// Takes the files of a segment out of the table.
+pub(super) fn removals(segment: &Segment) -> Vec<Action> {
+    let now = Utc::now().timestamp_millis();
+    let removal = |file: &Add| {
+        Action::Remove(Remove {
+            path: file.path.clone(),
+            data_change: true,
+            deletion_timestamp: Some(now),
+            extended_file_metadata: Some(true),
+            partition_values: Some(file.partition_values.clone()),
+            size: Some(file.size),
+            ..Remove::default()
+        })
+    };
+    segment.files.iter().map(removal).collect()
+}

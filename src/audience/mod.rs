@@ -1,0 +1,332 @@
+//! Audiences: who is a member of which segment since when, one Delta table a profile store.
+//!
+//! In comes a [`Run`]: an instant, profile keys, and for each evaluated segment its members as positions in those
+//! keys. Out goes one new version of the table at `<warehouse>/audiences/<store>`, which any Delta reader reads:
+//!
+//! ```text
+//! segment      partition   the segment's name
+//! <key>                    the profile key, under its own name
+//! status                   realized: a member; exited: one before
+//! entered_at               when the profile last became a member
+//! last_qualified_at        the last evaluation that found it a member
+//! exited_at                the evaluation that no longer did; null for a member
+//! ```
+//!
+//! ```text
+//! Run ──population──► keys in order ──diff──► rows to come ──write──► data files ──log──► one commit
+//!                                      ▲                                                    │
+//!                                      └──────── read ◄──────── newest version ◄────────────┘
+//! ```
+//!
+//! Each segment is one data file, sorted by key, and is rewritten as a whole: stored rows and members are two
+//! ordered lists, walked together. Data files are complete before the commit names them, and the commit holds the
+//! evaluation's report, so that after a crash either all of a run is there or nothing, and a leftover file is
+//! never looked at. Of two writers one comes first; the other diffs anew what the first has changed.
+//!
+//! This module does not know what a rule is, nor who evaluated it.
+
+mod diff;
+mod evaluate;
+mod history;
+mod layout;
+mod log;
+mod maintain;
+mod population;
+mod read;
+mod report;
+mod table;
+mod write;
+
+pub use report::{Change, Evaluation, Outcome, Report, Run, Stored};
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::Field;
+use chrono::{DateTime, TimeDelta, Utc};
+use datafusion::catalog::TableProvider;
+use datafusion::common::runtime::SpawnedTask;
+use deltalake_core::kernel::Action;
+use futures::stream::{StreamExt, iter};
+use object_store::{ObjectStore, ObjectStoreExt};
+use roaring::RoaringBitmap;
+use serde_json::json;
+use url::Url;
+
+use crate::bug;
+use crate::diagnostic::{Kind, nearest};
+use crate::error::{Error, Result};
+use evaluate::{Evaluator, Next};
+use history::History;
+use layout::Layout;
+use log::{Appended, Log, Operation, Segment, State};
+use population::Population;
+use table::Memberships;
+
+/// How often a commit starts over because other writers came first. Each time another commit has landed.
+const ATTEMPTS: usize = 100;
+
+/// The audiences of one profile store.
+pub struct Audiences {
+    store: Arc<dyn ObjectStore>,
+    layout: Arc<Layout>,
+    log: Log,
+    history: History,
+}
+
+impl Audiences {
+    /// The audiences of `profile_store` in the warehouse at `root`, kept by the profile key `key`. `store` is the
+    /// object store of `root`'s scheme and host, paths in it are those of the URL. Nothing is read or made yet.
+    pub fn open(store: Arc<dyn ObjectStore>, root: &Url, profile_store: &str, key: &Field) -> Result<Self> {
+        let layout = Arc::new(Layout::new(root, profile_store, key)?);
+        let log = Log::new(Arc::clone(&store), Arc::clone(&layout));
+        Ok(Self { store, layout, log, history: History::default() })
+    }
+
+    /// Stores what the run found, all of it in one version of the table. A segment whose stored audience is of a
+    /// later instant is refused, and so is one whose stored rows cannot be read; the others go on. Where nothing
+    /// changes nothing is written.
+    pub async fn commit(&self, run: &Run) -> Result<Vec<Outcome>> {
+        let evaluator = self.evaluator(run)?;
+        let mut prepared: Vec<Prepared> = run.members.iter().map(|_| Prepared::default()).collect();
+        for _ in 0..ATTEMPTS {
+            let state = self.log.load().await?;
+            self.prepare(&evaluator, run, &state, &mut prepared).await?;
+            let actions: Vec<Action> = prepared.iter().flat_map(Prepared::actions).cloned().collect();
+            if actions.is_empty()
+                || self.log.append(&state, Operation::Evaluate, actions, &report(run, &prepared)?).await?
+                    == Appended::Landed
+            {
+                return Ok(run.members.iter().zip(prepared).map(Prepared::outcome).collect());
+            }
+        }
+        Err(self.outpaced())
+    }
+
+    /// What [`commit`](Self::commit) would do, without doing it.
+    pub async fn compare(&self, run: &Run) -> Result<Vec<Outcome>> {
+        let evaluator = self.evaluator(run)?;
+        let state = self.log.load().await?;
+        let members = run.members.iter();
+        let each: Vec<_> = members
+            .map(|(segment, members)| (segment.clone(), members.clone(), state.segments.get(segment).cloned()))
+            .collect();
+        let compared = iter(each)
+            .map(|(segment, members, before)| {
+                let evaluator = evaluator.clone();
+                async move {
+                    let name = segment.clone();
+                    let change =
+                        on_its_own(
+                            async move { evaluator.compare(&segment, before.as_deref(), &members).await },
+                        );
+                    Outcome { segment: name, change: change.await }
+                }
+            })
+            .buffered(at_once());
+        Ok(compared.collect().await)
+    }
+
+    /// Takes a segment's rows out of the table, if it has any.
+    pub async fn remove(&self, segment: &str) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            let state = self.log.load().await?;
+            let Some(stored) = state.segments.get(segment) else { return Ok(()) };
+            let removals = evaluate::removals(stored);
+            let removed = json!({"removed": segment});
+            if self.log.append(&state, Operation::Remove, removals, &removed).await? == Appended::Landed {
+                return Ok(());
+            }
+        }
+        Err(self.outpaced())
+    }
+
+    /// The segments that have been evaluated, by name.
+    pub async fn segments(&self) -> Result<Vec<Stored>> {
+        let state = self.log.load().await?;
+        let mut segments = vec![];
+        for (name, segment) in &state.segments {
+            let mark = match &segment.mark {
+                Some(mark) => mark.clone(),
+                None => read::mark(&self.layout, &self.store, segment).await?,
+            };
+            segments.push(Stored {
+                segment: name.clone(),
+                members: mark.members,
+                exited: mark.exited,
+                as_of: mark.as_of,
+                evaluation: mark.evaluation,
+            });
+        }
+        Ok(segments)
+    }
+
+    /// The evaluations of this store, newest first.
+    pub async fn evaluations(&self) -> Result<Vec<Arc<Evaluation>>> {
+        self.history.evaluations(&self.layout, &self.store).await
+    }
+
+    /// The audience of one segment as it is now; later evaluations do not change the table returned.
+    pub async fn table(&self, segment: &str) -> Result<Arc<dyn TableProvider>> {
+        let state = self.log.load().await?;
+        if !state.segments.contains_key(segment) {
+            let names = state.segments.keys().map(String::as_str);
+            let help = match nearest(segment, names) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("evaluate it: EVALUATE SEGMENT {segment}"),
+            };
+            let message = format!("the segment `{segment}` has no stored audience");
+            return Err(Error::new(Kind::NotFound, message).help(help));
+        }
+        self.memberships_of(&state, Some(segment))
+    }
+
+    /// All audiences of the store as they are now, with the segment as first column.
+    pub async fn memberships(&self) -> Result<Arc<dyn TableProvider>> {
+        let state = self.log.load().await?;
+        self.memberships_of(&state, None)
+    }
+
+    /// Deletes data files that no version of the last `kept` needs, those of evaluations that broke off among them,
+    /// and says how many. Commits do this from time to time on their own, for what is older than a week. A query
+    /// that is older than `kept` may lose the files it reads, and an evaluation the ones it is about to commit.
+    pub async fn vacuum(&self, kept: TimeDelta) -> Result<usize> {
+        self.log.vacuum(kept).await
+    }
+
+    fn memberships_of(&self, state: &State, segment: Option<&str>) -> Result<Arc<dyn TableProvider>> {
+        Ok(Arc::new(Memberships::new(&self.layout, Arc::clone(&self.store), state, segment)?))
+    }
+
+    fn evaluator(&self, run: &Run) -> Result<Evaluator> {
+        let mut names = HashSet::new();
+        if let Some((twice, _)) = run.members.iter().find(|(segment, _)| !names.insert(segment)) {
+            return Err(bug!("the segment `{twice}` was evaluated twice in one run"));
+        }
+        let members = run.members.iter().map(|(_, members)| members);
+        Ok(Evaluator {
+            layout: Arc::clone(&self.layout),
+            store: Arc::clone(&self.store),
+            population: Arc::new(Population::new(&run.keys, self.layout.key_type(), members)?),
+            as_of: kept_instant(run.as_of)?,
+            id: run.id.as_str().into(),
+        })
+    }
+
+    /// Brings what is prepared up to `state`: all of it the first time, then what other writers have changed.
+    async fn prepare(
+        &self,
+        evaluator: &Evaluator,
+        run: &Run,
+        state: &State,
+        prepared: &mut [Prepared],
+    ) -> Result<()> {
+        let mut stale = vec![];
+        for (at, (segment, members)) in run.members.iter().enumerate() {
+            let before = state.segments.get(segment).cloned();
+            if !prepared[at].stands(before.as_deref()) {
+                if let Some(file) = prepared[at].file() {
+                    // Nobody will name it any more; if it stays, it is an orphan like those of a crash.
+                    drop(self.store.delete(&self.layout.full_path(file)?).await);
+                }
+                stale.push((at, segment.clone(), members.clone(), before));
+            }
+        }
+        let mut anew = iter(stale)
+            .map(|(at, segment, members, before)| {
+                let evaluator = evaluator.clone();
+                async move {
+                    let basis = before.clone();
+                    let next =
+                        on_its_own(
+                            async move { evaluator.prepare(&segment, before.as_deref(), &members).await },
+                        );
+                    (at, Prepared { next: Some(next.await), basis })
+                }
+            })
+            .buffer_unordered(at_once());
+        while let Some((at, next)) = anew.next().await {
+            prepared[at] = next;
+        }
+        Ok(())
+    }
+
+    fn outpaced(&self) -> Error {
+        let message = format!("other writers keep changing the audiences of store `{}`", self.layout.store);
+        Error::new(Kind::Conflict, message).help("try again when fewer evaluations run at once")
+    }
+}
+
+impl fmt::Debug for Audiences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Audiences").field("layout", &self.layout).finish_non_exhaustive()
+    }
+}
+
+/// The next state of one segment, and the stored one that it follows.
+#[derive(Default)]
+struct Prepared {
+    next: Option<Result<Next>>,
+    basis: Option<Arc<Segment>>,
+}
+
+impl Prepared {
+    fn stands(&self, stored: Option<&Segment>) -> bool {
+        self.next.is_some()
+            && match (self.basis.as_deref(), stored) {
+                (None, None) => true,
+                (Some(basis), Some(stored)) => basis.is(stored),
+                _ => false,
+            }
+    }
+
+    fn done(&self) -> Option<&Next> {
+        self.next.as_ref()?.as_ref().ok()
+    }
+
+    fn actions(&self) -> &[Action] {
+        self.done().map_or(&[], |next| &next.actions)
+    }
+
+    fn file(&self) -> Option<&str> {
+        self.done()?.file.as_deref()
+    }
+
+    fn outcome(((segment, _), prepared): (&(String, RoaringBitmap), Self)) -> Outcome {
+        let change = match prepared.next {
+            Some(next) => next.map(|next| next.change),
+            None => Err(bug!("the segment `{segment}` was left out")),
+        };
+        Outcome { segment: segment.clone(), change }
+    }
+}
+
+fn report(run: &Run, prepared: &[Prepared]) -> Result<serde_json::Value> {
+    let changes = run.members.iter().zip(prepared);
+    let report = Report {
+        evaluation: run.id.clone(),
+        as_of: kept_instant(run.as_of)?,
+        segments: changes
+            .filter_map(|((segment, _), prepared)| Some((segment.clone(), prepared.done()?.change)))
+            .collect(),
+        figures: run.figures.clone(),
+    };
+    serde_json::to_value(report).map_err(|e| bug!("the report of an evaluation is no JSON: {e}"))
+}
+
+/// The instant as the table keeps it.
+fn kept_instant(as_of: DateTime<Utc>) -> Result<DateTime<Utc>> {
+    DateTime::from_timestamp_micros(as_of.timestamp_micros())
+        .ok_or_else(|| Error::new(Kind::Unsupported, format!("the instant {as_of} is too far away")))
+}
+
+/// Segments that are worked on at a time: each holds one row group of its file.
+fn at_once() -> usize {
+    2 * std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Runs on another thread of the runtime, so that segments keep all cores busy.
+async fn on_its_own<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    SpawnedTask::spawn(work).join().await.unwrap_or_else(|e| Err(bug!("an evaluation broke off: {e}")))
+}

@@ -1,0 +1,95 @@
+//! `session_durations(ts, gap)`
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, ListArray};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::DataType;
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::{AggregateUDF, Documentation};
+use datafusion_macros::user_doc;
+
+use super::call::{Call, coerce_span, coerce_ts, wrong_arity};
+use super::events::{Bound, EventAggregate, EventFunction, Fold, Input, Keep, list_item};
+use crate::kernel::events::Grouped;
+use crate::kernel::session::sessions;
+use crate::kernel::span::Span;
+
+/// `session_durations(ts, gap)`
+pub fn session_durations_udaf() -> Arc<AggregateUDF> {
+    Arc::new(AggregateUDF::from(EventAggregate::<SessionDurations>::default()))
+}
+
+#[user_doc(
+    doc_section(label = "Session"),
+    description = "How long each session lasted, in seconds, from its first row to its last, in the order of time. A \
+                   session of one row lasted 0. An empty list where there are no rows.",
+    syntax_example = "session_durations(ts, gap)",
+    sql_example = "```sql
+> SELECT session_durations(ts, INTERVAL '30' MINUTE) AS seconds
+  FROM (VALUES (TIMESTAMP '2026-01-01T10:00:00'), (TIMESTAMP '2026-01-01T10:30:00'), (TIMESTAMP '2026-01-01T11:30:00')) AS t(ts);
++---------------+
+| seconds       |
++---------------+
+| [1800.0, 0.0] |
++---------------+
+```",
+    argument(name = "ts", description = "Timestamp, date, or seconds. Rows where it is NULL are ignored."),
+    argument(
+        name = "gap",
+        description = "Constant INTERVAL or number of seconds (days, if `ts` is a date): the longest pause within a session."
+    ),
+    related_udf(name = "session_count")
+)]
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct SessionDurations;
+
+impl EventFunction for SessionDurations {
+    const NAME: &'static str = "session_durations";
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.doc()
+    }
+
+    fn coerce(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        let [ts, gap] = types else { return wrong_arity(Self::NAME, "(ts, gap)", types.len()) };
+        Ok(vec![coerce_ts(Self::NAME, "ts", ts)?, coerce_span(Self::NAME, "gap", gap)?])
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::List(list_item(&DataType::Float64)))
+    }
+
+    fn empty(&self, _: &DataType) -> Result<ScalarValue> {
+        Ok(ScalarValue::List(ScalarValue::new_list(&[], &DataType::Float64, false)))
+    }
+
+    fn bind(&self, call: &Call) -> Result<Bound> {
+        let scale = call.scale(0)?;
+        let fold = Durations { gap: call.span(1, "gap", &scale)?, tick: scale.tick_seconds() };
+        Ok(Bound { input: Input { ts: 0, conditions: 0..0, keep: Keep::Timed }, fold: Box::new(fold) })
+    }
+}
+
+#[derive(Debug)]
+struct Durations {
+    gap: Span,
+    /// Seconds.
+    tick: f64,
+}
+
+impl Fold for Durations {
+    fn fold(&self, groups: &Grouped<u32>) -> Result<ArrayRef> {
+        let (mut lengths, mut durations) = (vec![], vec![]);
+        for (ticks, _) in groups.iter() {
+            let before = durations.len();
+            sessions(ticks, &self.gap, |first, last| {
+                durations.push(ticks[last].saturating_sub(ticks[first]) as f64 * self.tick);
+            });
+            lengths.push(durations.len() - before);
+        }
+        let item = list_item(&DataType::Float64);
+        let offsets = OffsetBuffer::from_lengths(lengths);
+        Ok(Arc::new(ListArray::try_new(item, offsets, Arc::new(Float64Array::from(durations)), None)?))
+    }
+}

@@ -1,0 +1,92 @@
+//! `top_k_latest(ts, k)`
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, ListArray};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::DataType;
+use datafusion::common::{Result, ScalarValue, plan_err};
+use datafusion::logical_expr::{AggregateUDF, Documentation};
+use datafusion_macros::user_doc;
+
+use super::call::{Call, coerce_ts, wrong_arity};
+use super::events::{Bound, EventAggregate, EventFunction, Fold, Input, Keep, Ticks, list_item};
+use crate::kernel::events::Grouped;
+
+/// `top_k_latest(ts, k)`
+pub fn top_k_latest_udaf() -> Arc<AggregateUDF> {
+    Arc::new(AggregateUDF::from(EventAggregate::<TopKLatest>::default()))
+}
+
+#[user_doc(
+    doc_section(label = "Recency, frequency, monetary"),
+    description = "The `k` latest times, the latest first; all of them where there are fewer. Equal times count one by \
+                   one. An empty list where there is none.",
+    syntax_example = "top_k_latest(ts, k)",
+    sql_example = "```sql
+> SELECT top_k_latest(day, 2) AS latest
+  FROM (VALUES (DATE '2026-03-01'), (DATE '2026-01-01'), (DATE '2026-02-01')) AS t(day);
++--------------------------+
+| latest                   |
++--------------------------+
+| [2026-03-01, 2026-02-01] |
++--------------------------+
+```",
+    argument(name = "ts", description = "Timestamp, date, or seconds. NULL is not a time."),
+    argument(name = "k", description = "Constant whole number above 0."),
+    related_udf(name = "nth_time")
+)]
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct TopKLatest;
+
+impl EventFunction for TopKLatest {
+    const NAME: &'static str = "top_k_latest";
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.doc()
+    }
+
+    fn coerce(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        let [ts, k] = types else { return wrong_arity(Self::NAME, "(ts, k)", types.len()) };
+        if !k.is_integer() && !k.is_null() {
+            return plan_err!("top_k_latest: `k` must be a whole number, found {k}");
+        }
+        Ok(vec![coerce_ts(Self::NAME, "ts", ts)?, DataType::Int64])
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::List(list_item(&types[0])))
+    }
+
+    fn empty(&self, return_type: &DataType) -> Result<ScalarValue> {
+        super::events::empty_list(return_type)
+    }
+
+    fn bind(&self, call: &Call) -> Result<Bound> {
+        let k = match usize::try_from(call.integer(1, "k")?) {
+            Ok(k) if k > 0 => k,
+            _ => return plan_err!("top_k_latest: `k` must be above 0, found {}", call.integer(1, "k")?),
+        };
+        let fold = Latest { k, data_type: call.types[0].clone() };
+        Ok(Bound { input: Input { ts: 0, conditions: 0..0, keep: Keep::Timed }, fold: Box::new(fold) })
+    }
+}
+
+#[derive(Debug)]
+struct Latest {
+    k: usize,
+    data_type: DataType,
+}
+
+impl Fold for Latest {
+    fn fold(&self, groups: &Grouped<u32>) -> Result<ArrayRef> {
+        let (mut lengths, mut latest) = (vec![], vec![]);
+        for (ticks, _) in groups.iter() {
+            lengths.push(ticks.len().min(self.k));
+            latest.extend(ticks.iter().rev().take(self.k));
+        }
+        let times = Ticks::into_array(latest, None, &self.data_type)?;
+        let offsets = OffsetBuffer::from_lengths(lengths);
+        Ok(Arc::new(ListArray::try_new(list_item(&self.data_type), offsets, times, None)?))
+    }
+}
