@@ -494,8 +494,26 @@ impl Time {
 
 /// The words that cannot start an expression as a name, nor name a variable; in lower case.
 pub const RESERVED: &[&str] = &[
-    "and", "or", "not", "in", "notin", "like", "occurs", "exists", "forall", "select", "let", "from", "where",
-    "over", "true", "false", "now", "today", "yesterday", "tomorrow",
+    "and",
+    "or",
+    "not",
+    "in",
+    "notin",
+    "like",
+    "occurs",
+    "exists",
+    "forall",
+    "select",
+    "let",
+    "from",
+    "where",
+    "over",
+    "true",
+    "false",
+    "now",
+    "today",
+    "yesterday",
+    "tomorrow",
 ];
 
 /// Whether a word is reserved, in any case.

@@ -2,8 +2,8 @@
 //! Parsing what is written here gives the same tree.
 
 use super::ast::{
-    Aggregate, Argument, Binding, Constraint, ConstraintBody, Expr, Name, Node, Operator, Quantifier, Query, Step,
-    Time, is_reserved,
+    Aggregate, Argument, Binding, Constraint, ConstraintBody, Expr, Name, Node, Operator, Quantifier, Query,
+    Step, Time, is_reserved,
 };
 
 /// How tightly a form binds; greater binds tighter.
@@ -129,7 +129,9 @@ fn bare(node: &Node, out: &mut String) {
                     (Level::Additive, Level::Additive)
                 }
                 Operator::Add | Operator::Subtract => (Level::Additive, Level::Multiplicative),
-                Operator::Multiply | Operator::Divide | Operator::Modulo => (Level::Multiplicative, Level::Unary),
+                Operator::Multiply | Operator::Divide | Operator::Modulo => {
+                    (Level::Multiplicative, Level::Unary)
+                }
             };
             expr(left, before, out);
             out.push(' ');
@@ -276,7 +278,8 @@ fn step(step: &Step, out: &mut String) {
         out.push(')');
     }
     if let Some(count) = &step.count {
-        let comparison = count.comparison.map_or(String::new(), |comparison| format!("{} ", comparison.as_str()));
+        let comparison =
+            count.comparison.map_or(String::new(), |comparison| format!("{} ", comparison.as_str()));
         out.push_str(&format!(" count({comparison}{})", count.number));
     }
 }
@@ -311,12 +314,16 @@ fn constraint(constraint: &Constraint, out: &mut String) {
 }
 
 /// Words that mean something else where a time begins.
-const TIME_WORDS: &[&str] =
-    &["this", "last", "next", "before", "after", "from", "on", "between", "sum", "average", "min", "max", "count"];
+const TIME_WORDS: &[&str] = &[
+    "this", "last", "next", "before", "after", "from", "on", "between", "sum", "average", "min", "max",
+    "count",
+];
 
 fn time(time_: &Time, out: &mut String) {
     match time_ {
-        Time::Period { which, unit, .. } => out.push_str(&format!("{} {}", which.as_str(), singular(unit.as_str()))),
+        Time::Period { which, unit, .. } => {
+            out.push_str(&format!("{} {}", which.as_str(), singular(unit.as_str())))
+        }
         Time::Offset { number, unit, direction, anchor, .. } => {
             out.push_str(&format!("{number} {} {} ", unit.as_str(), direction.as_str()));
             time(anchor, out);

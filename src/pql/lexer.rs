@@ -70,8 +70,14 @@ struct Lexer<'a> {
 }
 
 /// Quotes that are not PQL's, with what closes each.
-const FOREIGN_QUOTES: &[(char, &[char])] =
-    &[('\'', &['\'']), ('“', &['”', '“']), ('”', &['”']), ('‘', &['’', '‘']), ('„', &['“', '”']), ('«', &['»'])];
+const FOREIGN_QUOTES: &[(char, &[char])] = &[
+    ('\'', &['\'']),
+    ('“', &['”', '“']),
+    ('”', &['”']),
+    ('‘', &['’', '‘']),
+    ('„', &['“', '”']),
+    ('«', &['»']),
+];
 
 impl Lexer<'_> {
     fn run(&mut self) {
@@ -118,7 +124,8 @@ impl Lexer<'_> {
     fn number(&mut self, start: usize) {
         self.take_while(|c| c.is_ascii_digit());
         let rest = &self.text[self.at..];
-        let fraction = rest.strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        let fraction =
+            rest.strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         if fraction {
             self.at += 1;
             self.take_while(|c| c.is_ascii_digit());

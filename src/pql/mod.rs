@@ -60,6 +60,10 @@ pub fn parse_rule(text: &str, language: Language) -> Result<ast::Query, Vec<Diag
 }
 
 /// The typed tree of a rule.
-pub fn compile(text: &str, language: Language, context: &Context<'_>) -> Result<typed::Expr, Vec<Diagnostic>> {
+pub fn compile(
+    text: &str,
+    language: Language,
+    context: &Context<'_>,
+) -> Result<typed::Expr, Vec<Diagnostic>> {
     check(&parse_rule(text, language)?, context.profile())
 }

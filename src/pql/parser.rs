@@ -364,9 +364,13 @@ impl Parser {
         }
         let up = Expr { node: Node::Up(count), span: start.to(end) };
         match self.peek() {
-            Token::Word(word) if !is_reserved(word) && end.range().1 == self.span().range().0 => self.member(up),
+            Token::Word(word) if !is_reserved(word) && end.range().1 == self.span().range().0 => {
+                self.member(up)
+            }
             // `^ name` with a space is the same, unless the word belongs to what surrounds it.
-            Token::Word(word) if !is_reserved(word) && !self.is_contextual_after_operand(word) => self.member(up),
+            Token::Word(word) if !is_reserved(word) && !self.is_contextual_after_operand(word) => {
+                self.member(up)
+            }
             _ => up,
         }
     }
@@ -419,7 +423,10 @@ impl Parser {
 
     /// The place of the last token read.
     fn last_span(&self) -> Span {
-        self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).map_or(Span::default(), |spanned| spanned.span)
+        self.at
+            .checked_sub(1)
+            .and_then(|at| self.tokens.get(at))
+            .map_or(Span::default(), |spanned| spanned.span)
     }
 
     fn is(&self, symbol: Symbol) -> bool {

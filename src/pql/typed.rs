@@ -499,7 +499,9 @@ pub fn visit<'a>(expr: &'a Expr, f: &mut impl FnMut(&'a Expr)) {
             f(then);
             f(otherwise);
         }
-        Node::Exists(bindings) | Node::Forall(bindings) | Node::Select(bindings) => visit_bindings(bindings, f),
+        Node::Exists(bindings) | Node::Forall(bindings) | Node::Select(bindings) => {
+            visit_bindings(bindings, f)
+        }
         Node::Over { value, bindings, .. } => {
             visit_bindings(bindings, f);
             f(value);

@@ -159,7 +159,8 @@ impl Type {
             | DataType::ListView(item)
             | DataType::LargeListView(item) => Self::from_arrow(item.data_type()).array(),
             DataType::Struct(fields) => {
-                let fields = fields.iter().map(|field| (field.name().clone(), Self::from_arrow(field.data_type())));
+                let fields =
+                    fields.iter().map(|field| (field.name().clone(), Self::from_arrow(field.data_type())));
                 Self::Object(Object { fields: fields.collect(), role: Role::Plain })
             }
             DataType::Map(entries, _) => match entries.data_type() {
@@ -185,7 +186,12 @@ pub fn row(schema: &Schema, key: &str, role: Role) -> Object {
 pub fn profile(schema: &Schema, key: &str, event: Option<Object>) -> Object {
     let row = row(schema, key, Role::Profile);
     let events = event.map(|event| (EVENTS.to_owned(), Type::Object(event).array()));
-    let fields = row.fields.iter().filter(|(name, _)| events.is_none() || name != EVENTS).cloned().chain(events.clone());
+    let fields = row
+        .fields
+        .iter()
+        .filter(|(name, _)| events.is_none() || name != EVENTS)
+        .cloned()
+        .chain(events.clone());
     Object { fields: fields.collect(), role: Role::Profile }
 }
 

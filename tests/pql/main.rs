@@ -4,5 +4,4 @@ mod cases;
 mod errors;
 mod fixture;
 mod planned;
-mod probe;
 mod syntax;

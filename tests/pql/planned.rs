@@ -5,35 +5,19 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use coterie::planner::members;
 use coterie::profile::Bound;
-use coterie::resolve::{Functions, Member, Segments, Sort, resolve};
+use coterie::resolve::{Member, Segments, resolve};
 use coterie::segment::Language;
+use coterie::session::Registered;
+use coterie::statement::Dialect;
 use coterie::{diagnostic, pql};
 use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::DFParserBuilder;
 
 use crate::cases::{Case, cases};
 use crate::fixture::{context, now, store, table};
-
-struct Known(SessionState);
-
-impl Functions for Known {
-    fn sort(&self, name: &str) -> Option<Sort> {
-        if self.0.aggregate_functions().contains_key(name) {
-            Some(Sort::Aggregate)
-        } else if self.0.window_functions().contains_key(name) {
-            Some(Sort::Window)
-        } else if self.0.scalar_functions().contains_key(name) || self.0.higher_order_functions().contains_key(name) {
-            Some(Sort::Scalar)
-        } else {
-            None
-        }
-    }
-
-    fn names(&self) -> Vec<String> {
-        vec![]
-    }
-}
 
 struct NoSegments;
 
@@ -48,11 +32,7 @@ impl Segments for NoSegments {
 }
 
 fn session() -> SessionContext {
-    let config = SessionConfig::new()
-        .with_target_partitions(2)
-        .set_str("datafusion.sql_parser.dialect", "duckdb")
-        .set_str("datafusion.sql_parser.recursion_limit", "500");
-    let ctx = SessionContext::new_with_config(config);
+    let ctx = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
     coterie_udfs::register_all_in(&ctx).unwrap();
     for name in ["profiles", "events"] {
         let batch = table(name);
@@ -62,19 +42,34 @@ fn session() -> SessionContext {
     ctx
 }
 
-fn sql(case: &Case, store: &Arc<Bound>, functions: &Known) -> Result<String, String> {
+fn sql(case: &Case, store: &Arc<Bound>, state: &SessionState) -> Result<String, String> {
     let language = if case.json { Language::PqlJson } else { Language::Pql };
     let context = context(store);
     let query = pql::compile(&case.pql, language, &context).map_err(|faults| format!("{faults:?}"))?;
     let rule = pql::lower(&query, &context).map_err(|fault| fault.to_string())?;
-    let context =
-        coterie::resolve::Context { store, functions, segments: &NoSegments, now: now(), as_of: false };
+    let context = coterie::resolve::Context {
+        store,
+        functions: &Registered(state),
+        segments: &NoSegments,
+        now: now(),
+        as_of: false,
+    };
     let program = resolve(&case.id, &rule, context).map_err(|fault| fault.to_string())?;
     Ok(members(&program))
 }
 
 async fn run(ctx: &SessionContext, sql: &str) -> Result<Vec<String>, String> {
-    let batches = async { ctx.sql(sql).await?.collect().await }.await.map_err(|error| error.to_string())?;
+    let batches = async {
+        let dialect = Dialect::default();
+        let statement = DFParserBuilder::new(sql)
+            .with_dialect(&dialect)
+            .with_recursion_limit(400)
+            .build()?
+            .parse_statement()?;
+        let plan = ctx.state().statement_to_plan(statement).await?;
+        ctx.execute_logical_plan(plan).await?.collect().await
+    };
+    let batches = batches.await.map_err(|error: DataFusionError| error.to_string())?;
     let mut ids: Vec<String> = batches
         .iter()
         .flat_map(|batch| batch.column(0).as_string::<i32>().iter().flatten().map(str::to_owned))
@@ -87,7 +82,7 @@ async fn run(ctx: &SessionContext, sql: &str) -> Result<Vec<String>, String> {
 async fn cases_hold_as_sql() {
     let ctx = session();
     let store = store();
-    let functions = Known(ctx.state());
+    let state = ctx.state();
     let only = std::env::var("PQL_CASE").ok();
     let mut wrong = vec![];
     let mut right = 0;
@@ -95,7 +90,7 @@ async fn cases_hold_as_sql() {
         if case.error.is_some() || only.as_ref().is_some_and(|only| !case.id.starts_with(only.as_str())) {
             continue;
         }
-        let sql = match sql(&case, &store, &functions) {
+        let sql = match sql(&case, &store, &state) {
             Ok(sql) => sql,
             Err(error) => {
                 wrong.push(format!("{}: {}\n  {error}", case.id, case.pql));
@@ -107,7 +102,10 @@ async fn cases_hold_as_sql() {
         }
         match run(&ctx, &sql).await {
             Ok(found) if found == case.expect => right += 1,
-            Ok(found) => wrong.push(format!("{}: {}\n{sql}\n  found {found:?}\n  expected {:?}", case.id, case.pql, case.expect)),
+            Ok(found) => wrong.push(format!(
+                "{}: {}\n{sql}\n  found {found:?}\n  expected {:?}",
+                case.id, case.pql, case.expect
+            )),
             Err(error) => wrong.push(format!("{}: {}\n{sql}\n  {error}", case.id, case.pql)),
         }
     }

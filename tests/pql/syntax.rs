@@ -14,7 +14,11 @@ fn cases_parse_or_do_not() {
             Ok(_) => assert!(!wrong, "{}: {} should not parse", case.id, case.pql),
             Err(faults) => {
                 assert!(wrong, "{}: {}\n{faults:#?}", case.id, case.pql);
-                assert!(faults.iter().all(|fault| fault.kind == Kind::Parse && fault.span.is_some()), "{}", case.id);
+                assert!(
+                    faults.iter().all(|fault| fault.kind == Kind::Parse && fault.span.is_some()),
+                    "{}",
+                    case.id
+                );
                 assert_eq!(faults.len(), 1, "{}: one fault each\n{faults:#?}", case.id);
             }
         }
@@ -58,7 +62,9 @@ fn depth_is_an_error() {
         let n = 30_000;
         pql::parse(&format!("{}{middle}{}", open.repeat(n), close.repeat(n)))
     };
-    for (open, close) in [("(", ")"), ("not ", ""), ("!", ""), ("-", ""), ("[", "]"), ("a[", "]"), ("if(", ")")] {
+    for (open, close) in
+        [("(", ")"), ("not ", ""), ("!", ""), ("-", ""), ("[", "]"), ("a[", "]"), ("if(", ")")]
+    {
         let faults = deep(open, "true", close).unwrap_err();
         assert!(faults[0].message.contains("deep"), "{open}: {faults:?}");
     }

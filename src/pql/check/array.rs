@@ -16,14 +16,20 @@ impl Checker {
         }
     }
 
-    pub(super) fn filter_brackets(&mut self, of: &ast::Expr, condition: &ast::Expr, span: Span) -> Result_<Expr> {
+    pub(super) fn filter_brackets(
+        &mut self,
+        of: &ast::Expr,
+        condition: &ast::Expr,
+        span: Span,
+    ) -> Result_<Expr> {
         let of = self.expr(of)?;
         let Type::Array(item) = &of.of else {
             let message = format!("`[…]` filters an array, this is {}", of.of);
             return self.fail(Kind::Type, of.span, message);
         };
         if matches!(condition.node, ast::Node::Integer(_)) {
-            let fault = Diagnostic::new(Kind::Type, "`[…]` takes a condition, not a position").at(condition.span);
+            let fault =
+                Diagnostic::new(Kind::Type, "`[…]` takes a condition, not a position").at(condition.span);
             return self.fail_with(fault.help("write `.head()` for the first element"));
         }
         let item = (**item).clone();
@@ -65,7 +71,13 @@ impl Checker {
         Ok(Expr { node: Node::Count(Box::new(of)), of: Type::Integer, span })
     }
 
-    pub(super) fn exists_method(&mut self, of: Expr, name: &Name, args: &[Argument], span: Span) -> Result_<Expr> {
+    pub(super) fn exists_method(
+        &mut self,
+        of: Expr,
+        name: &Name,
+        args: &[Argument],
+        span: Span,
+    ) -> Result_<Expr> {
         self.item(&of, name)?;
         if args.is_empty() {
             return Ok(Expr { node: Node::NotEmpty(Box::new(of)), of: Type::Boolean, span });
@@ -73,7 +85,14 @@ impl Checker {
         self.each(Each::Exists, of, name, args, span)
     }
 
-    pub(super) fn fold(&mut self, fold: Fold, of: Expr, name: &Name, args: &[Argument], span: Span) -> Result_<Expr> {
+    pub(super) fn fold(
+        &mut self,
+        fold: Fold,
+        of: Expr,
+        name: &Name,
+        args: &[Argument],
+        span: Span,
+    ) -> Result_<Expr> {
         let item = self.item(&of, name)?;
         self.arity(name, args, 0..=1, span)?;
         if !args.is_empty() {
@@ -89,7 +108,10 @@ impl Checker {
         let ordered = item.is_scalar() && *item != Type::Boolean;
         if (numbers && !item.is_number()) || !ordered {
             let wanted = if numbers { "numbers" } else { "numbers, strings, dates or timestamps" };
-            let fault = Diagnostic::new(Kind::Type, format!("`{}` needs {wanted}, each value here is {item}", name.text));
+            let fault = Diagnostic::new(
+                Kind::Type,
+                format!("`{}` needs {wanted}, each value here is {item}", name.text),
+            );
             return self.fail_with(match item {
                 Type::Object(_) => fault.at(span).help(format!("say of what: `.{}(field)`", name.text)),
                 _ => fault.at(span),
@@ -102,7 +124,14 @@ impl Checker {
         })
     }
 
-    pub(super) fn each(&mut self, function: Each, of: Expr, name: &Name, args: &[Argument], span: Span) -> Result_<Expr> {
+    pub(super) fn each(
+        &mut self,
+        function: Each,
+        of: Expr,
+        name: &Name,
+        args: &[Argument],
+        span: Span,
+    ) -> Result_<Expr> {
         let item = self.item(&of, name)?;
         self.arity(name, args, 1..=1, span)?;
         let is_condition = matches!(function, Each::Filter | Each::Exists | Each::Forall);
@@ -129,20 +158,35 @@ impl Checker {
                     Type::Map(Box::new(body.of.clone()), Box::new(of.of.clone()))
                 }
                 other => {
-                    let message = format!("`groupBy` needs a string, integer or boolean as key, this is {other}");
+                    let message =
+                        format!("`groupBy` needs a string, integer or boolean as key, this is {other}");
                     return self.fail(Kind::Type, body.span, message);
                 }
             },
         };
-        Ok(Expr { node: Node::Each { function, of: Box::new(of), variable, body: Box::new(body) }, of: result, span })
+        Ok(Expr {
+            node: Node::Each { function, of: Box::new(of), variable, body: Box::new(body) },
+            of: result,
+            span,
+        })
     }
 
-    pub(super) fn top(&mut self, greatest: bool, of: Expr, name: &Name, args: &[Argument], span: Span) -> Result_<Expr> {
+    pub(super) fn top(
+        &mut self,
+        greatest: bool,
+        of: Expr,
+        name: &Name,
+        args: &[Argument],
+        span: Span,
+    ) -> Result_<Expr> {
         let item = self.item(&of, name)?;
         self.arity(name, args, 2..=2, span)?;
         let (variable, key) = self.element_expr(item, name, &args[0], Checker::expr)?;
         if !key.of.is_scalar() || key.of == Type::Boolean {
-            let message = format!("`{}` orders by numbers, strings, dates or timestamps, this is {}", name.text, key.of);
+            let message = format!(
+                "`{}` orders by numbers, strings, dates or timestamps, this is {}",
+                name.text, key.of
+            );
             return self.fail(Kind::Type, key.span, message);
         }
         let Argument::Expr(ast::Expr { node: ast::Node::Integer(count), .. }) = &args[1] else {
@@ -151,7 +195,11 @@ impl Checker {
         };
         let result = of.of.clone();
         let function = Each::Top(*count, greatest);
-        Ok(Expr { node: Node::Each { function, of: Box::new(of), variable, body: Box::new(key) }, of: result, span })
+        Ok(Expr {
+            node: Node::Each { function, of: Box::new(of), variable, body: Box::new(key) },
+            of: result,
+            span,
+        })
     }
 
     pub(super) fn distinct(&mut self, of: Expr, name: &Name, args: &[Argument], span: Span) -> Result_<Expr> {
@@ -171,13 +219,22 @@ impl Checker {
         Ok(Expr { node: Node::Head(Box::new(of)), of: item, span })
     }
 
-    pub(super) fn set(&mut self, function: Set, of: Expr, name: &Name, args: &[Argument], span: Span) -> Result_<Expr> {
+    pub(super) fn set(
+        &mut self,
+        function: Set,
+        of: Expr,
+        name: &Name,
+        args: &[Argument],
+        span: Span,
+    ) -> Result_<Expr> {
         let item = self.item(&of, name)?;
         self.arity(name, args, 1..=1, span)?;
         let other = self.value(name, &args[0])?;
         let compared = match (function, &other.of) {
             (Set::Includes, scalar) => scalar.clone(),
-            (Set::Intersects | Set::Intersection | Set::Subset | Set::Superset, Type::Array(item)) => (**item).clone(),
+            (Set::Intersects | Set::Intersection | Set::Subset | Set::Superset, Type::Array(item)) => {
+                (**item).clone()
+            }
             (Set::Intersects | Set::Intersection | Set::Subset | Set::Superset, wrong) => {
                 let message = format!("`{}` takes an array, this is {wrong}", name.text);
                 return self.fail(Kind::Type, other.span, message);

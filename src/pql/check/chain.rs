@@ -8,12 +8,24 @@ use super::super::types::{Object, Type};
 use super::{Bound, Checker, Context, Element, Result_};
 
 impl Checker {
-    pub(super) fn chain(&mut self, source: &ast::Expr, time: &[Name], steps: &[ast::Step], span: Span) -> Result_<Expr> {
+    pub(super) fn chain(
+        &mut self,
+        source: &ast::Expr,
+        time: &[Name],
+        steps: &[ast::Step],
+        span: Span,
+    ) -> Result_<Expr> {
         let source = self.expr(source)?;
         let element = match &source.of {
             Type::Array(item) => match &**item {
                 Type::Object(object) => object.clone(),
-                _ => return self.fail(Kind::Type, source.span, format!("`chain` needs an array of objects, this is {}", source.of)),
+                _ => {
+                    return self.fail(
+                        Kind::Type,
+                        source.span,
+                        format!("`chain` needs an array of objects, this is {}", source.of),
+                    );
+                }
             },
             other => {
                 let message = format!("`chain` needs an array of objects, this is {other}");

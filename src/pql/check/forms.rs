@@ -8,7 +8,12 @@ use super::super::types::Type;
 use super::{Bound, Checker, Element, Result_};
 
 impl Checker {
-    pub(super) fn quantifier(&mut self, kind: Quantifier, bindings: &[ast::Binding], span: Span) -> Result_<Expr> {
+    pub(super) fn quantifier(
+        &mut self,
+        kind: Quantifier,
+        bindings: &[ast::Binding],
+        span: Span,
+    ) -> Result_<Expr> {
         let depth = self.bound.len();
         let checked = self.bindings(bindings);
         self.bound.truncate(depth);
@@ -37,13 +42,20 @@ impl Checker {
             let variable = self.fresh();
             let element = Element::Variable(variable);
             self.bound.push(Bound { name: binding.variable.text.clone(), of, element });
-            let condition = binding.condition.as_ref().map(|condition| self.condition(condition)).transpose()?;
+            let condition =
+                binding.condition.as_ref().map(|condition| self.condition(condition)).transpose()?;
             checked.push(Binding { variable, source, condition });
         }
         Ok(checked)
     }
 
-    pub(super) fn over(&mut self, aggregate: Aggregate, value: &ast::Expr, bindings: &[ast::Binding], span: Span) -> Result_<Expr> {
+    pub(super) fn over(
+        &mut self,
+        aggregate: Aggregate,
+        value: &ast::Expr,
+        bindings: &[ast::Binding],
+        span: Span,
+    ) -> Result_<Expr> {
         let depth = self.bound.len();
         let checked = self.bindings(bindings).and_then(|bindings| Ok((bindings, self.expr(value)?)));
         self.bound.truncate(depth);
@@ -68,7 +80,13 @@ impl Checker {
         Ok(Expr { node: Node::Over { aggregate, value: Box::new(value), bindings }, of, span })
     }
 
-    pub(super) fn let_in(&mut self, name: &Name, value: &ast::Expr, body: &ast::Expr, span: Span) -> Result_<Expr> {
+    pub(super) fn let_in(
+        &mut self,
+        name: &Name,
+        value: &ast::Expr,
+        body: &ast::Expr,
+        span: Span,
+    ) -> Result_<Expr> {
         let value = self.expr(value)?;
         if matches!(value.of, Type::Entry(..)) {
             return self.fail(Kind::Type, value.span, "a map entry is only the result of a map's lambda");

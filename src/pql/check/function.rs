@@ -75,7 +75,13 @@ const GLOBALS: &[&str] =
     &["if", "date", "inSegment", "mapEntry", "currentYear", "currentMonth", "currentDayOfMonth"];
 
 impl Checker {
-    pub(super) fn method(&mut self, of: &ast::Expr, name: &Name, args: &[Argument], span: Span) -> Result_<Expr> {
+    pub(super) fn method(
+        &mut self,
+        of: &ast::Expr,
+        name: &Name,
+        args: &[Argument],
+        span: Span,
+    ) -> Result_<Expr> {
         let of = self.expr(of)?;
         let Some((_, method)) = METHODS.iter().find(|(known, _)| *known == name.text) else {
             return self.unknown_function(name);
@@ -84,7 +90,11 @@ impl Checker {
             Method::IsNull { negated } => {
                 self.arity(name, args, 0..=0, span)?;
                 if matches!(of.of, Type::Entry(..)) {
-                    return self.fail(Kind::Type, of.span, "a map entry is only the result of a map's lambda");
+                    return self.fail(
+                        Kind::Type,
+                        of.span,
+                        "a map entry is only the result of a map's lambda",
+                    );
                 }
                 Ok(Expr { node: Node::IsNull { of: Box::new(of), negated }, of: Type::Boolean, span })
             }
@@ -95,7 +105,9 @@ impl Checker {
             Method::Count => self.count(of, name, args, span),
             Method::Fold(fold) => self.fold(fold, of, name, args, span),
             Method::Exists => self.exists_method(of, name, args, span),
-            Method::Each(Each::Map) if matches!(of.of, Type::Map(..)) => self.map_entries(of, name, args, span),
+            Method::Each(Each::Map) if matches!(of.of, Type::Map(..)) => {
+                self.map_entries(of, name, args, span)
+            }
             Method::Each(each) => self.each(each, of, name, args, span),
             Method::Top { greatest } => self.top(greatest, of, name, args, span),
             Method::Distinct => self.distinct(of, name, args, span),
@@ -164,7 +176,13 @@ impl Checker {
 
     // ---- arguments ----
 
-    pub(super) fn arity(&mut self, name: &Name, args: &[Argument], wanted: std::ops::RangeInclusive<usize>, span: Span) -> Result_<()> {
+    pub(super) fn arity(
+        &mut self,
+        name: &Name,
+        args: &[Argument],
+        wanted: std::ops::RangeInclusive<usize>,
+        span: Span,
+    ) -> Result_<()> {
         if wanted.contains(&args.len()) {
             return Ok(());
         }

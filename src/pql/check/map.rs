@@ -39,7 +39,13 @@ impl Checker {
         Ok(Expr { node: Node::Values(Box::new(of)), of: result, span })
     }
 
-    pub(super) fn map_entries(&mut self, of: Expr, name: &Name, args: &[Argument], span: Span) -> Result_<Expr> {
+    pub(super) fn map_entries(
+        &mut self,
+        of: Expr,
+        name: &Name,
+        args: &[Argument],
+        span: Span,
+    ) -> Result_<Expr> {
         let (key, value) = self.map_types(&of, name)?;
         self.arity(name, args, 1..=1, span)?;
         let Argument::Lambda(lambda) = &args[0] else {
@@ -68,7 +74,12 @@ impl Checker {
                 return self.fail(Kind::Type, body.span, message);
             }
         };
-        let node = Node::MapEntries { of: Box::new(of), key: key_variable, value: value_variable, body: Box::new(body) };
+        let node = Node::MapEntries {
+            of: Box::new(of),
+            key: key_variable,
+            value: value_variable,
+            body: Box::new(body),
+        };
         Ok(Expr { node, of: result, span })
     }
 

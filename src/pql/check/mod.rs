@@ -22,8 +22,7 @@ use super::types::{Object, Role, Type};
 pub fn check(query: &Query, profile: Object) -> Result<Expr, Vec<Diagnostic>> {
     let profile = Type::Object(profile);
     let context = Context { of: profile.clone(), element: Element::Profile };
-    let mut checker =
-        Checker { profile, contexts: vec![context], bound: vec![], next: 0, faults: vec![] };
+    let mut checker = Checker { profile, contexts: vec![context], bound: vec![], next: 0, faults: vec![] };
     match checker.query(query) {
         Ok(expr) if checker.faults.is_empty() => Ok(expr),
         Ok(_) | Err(Failed) => Err(checker.faults),
@@ -70,7 +69,8 @@ impl Checker {
     fn query(&mut self, query: &Query) -> Result_<Expr> {
         if let Some(params) = &query.params {
             let [param] = &params[..] else {
-                let message = format!("the query's lambda takes the profile alone, not {} parameters", params.len());
+                let message =
+                    format!("the query's lambda takes the profile alone, not {} parameters", params.len());
                 return self.fail(Kind::Type, params[1].span, message);
             };
             let of = self.profile.clone();
@@ -169,7 +169,10 @@ impl Checker {
             }
             None => {
                 let depth = self.contexts.len() - 1;
-                let message = format!("`{}` leaves the profile: there are {depth} contexts around this", "^".repeat(count));
+                let message = format!(
+                    "`{}` leaves the profile: there are {depth} contexts around this",
+                    "^".repeat(count)
+                );
                 self.fail(Kind::UnknownField, span, message)
             }
         }
@@ -259,7 +262,12 @@ impl Checker {
     }
 
     /// Binds a name while `check` runs.
-    fn with_variable<T>(&mut self, name: &str, of: Type, check: impl FnOnce(&mut Self, Variable) -> Result_<T>) -> Result_<T> {
+    fn with_variable<T>(
+        &mut self,
+        name: &str,
+        of: Type,
+        check: impl FnOnce(&mut Self, Variable) -> Result_<T>,
+    ) -> Result_<T> {
         let variable = self.fresh();
         let depth = self.bound.len();
         self.bound.push(Bound { name: name.to_owned(), of, element: Element::Variable(variable) });

@@ -37,7 +37,13 @@ impl Checker {
         Ok(Expr { node: Node::Negate(Box::new(operand)), of, span })
     }
 
-    pub(super) fn binary(&mut self, op: Operator, left: &ast::Expr, right: &ast::Expr, span: Span) -> Result_<Expr> {
+    pub(super) fn binary(
+        &mut self,
+        op: Operator,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        span: Span,
+    ) -> Result_<Expr> {
         let left = self.expr(left)?;
         let right = self.expr(right)?;
         match op {
@@ -107,7 +113,14 @@ impl Checker {
         Ok(Expr { node, of: Type::Boolean, span })
     }
 
-    fn arithmetic(&mut self, op: Arithmetic, sign: Operator, left: Expr, right: Expr, span: Span) -> Result_<Expr> {
+    fn arithmetic(
+        &mut self,
+        op: Arithmetic,
+        sign: Operator,
+        left: Expr,
+        right: Expr,
+        span: Span,
+    ) -> Result_<Expr> {
         for operand in [&left, &right] {
             if !operand.of.is_number() {
                 let message = format!("`{}` needs numbers, this is {}", sign.as_str(), operand.of);

@@ -10,13 +10,25 @@ use super::super::types::Type;
 use super::{Checker, Result_};
 
 impl Checker {
-    pub(super) fn text_test(&mut self, test: TextTest, negated: bool, of: Expr, name: &Name, args: &[Argument], span: Span) -> Result_<Expr> {
+    pub(super) fn text_test(
+        &mut self,
+        test: TextTest,
+        negated: bool,
+        of: Expr,
+        name: &Name,
+        args: &[Argument],
+        span: Span,
+    ) -> Result_<Expr> {
         self.text(&of, name)?;
         self.arity(name, args, 1..=2, span)?;
         let value = self.text_argument(name, &args[0])?;
         let case_sensitive = args.get(1).map_or(Ok(true), |flag| self.case_flag(name, flag))?;
         let (of, value) = (Box::new(of), Box::new(value));
-        Ok(Expr { node: Node::TextTest { test, of, value, negated, case_sensitive }, of: Type::Boolean, span })
+        Ok(Expr {
+            node: Node::TextTest { test, of, value, negated, case_sensitive },
+            of: Type::Boolean,
+            span,
+        })
     }
 
     /// `equals` takes any number of values; a literal boolean at the end is the flag.
@@ -30,7 +42,8 @@ impl Checker {
         if values.is_empty() {
             return self.fail(Kind::Type, span, "`equals` takes at least one value");
         }
-        let values = values.iter().map(|value| self.text_argument(name, value)).collect::<Result_<Vec<_>>>()?;
+        let values =
+            values.iter().map(|value| self.text_argument(name, value)).collect::<Result_<Vec<_>>>()?;
         let node = Node::Equals { of: Box::new(of), values, case_sensitive: flag.unwrap_or(true) };
         Ok(Expr { node, of: Type::Boolean, span })
     }
@@ -42,7 +55,13 @@ impl Checker {
         Ok(Expr { node: Node::Matches { of: Box::new(of), regex }, of: Type::Boolean, span })
     }
 
-    pub(super) fn regex_group(&mut self, of: Expr, name: &Name, args: &[Argument], span: Span) -> Result_<Expr> {
+    pub(super) fn regex_group(
+        &mut self,
+        of: Expr,
+        name: &Name,
+        args: &[Argument],
+        span: Span,
+    ) -> Result_<Expr> {
         self.text(&of, name)?;
         self.arity(name, args, 1..=2, span)?;
         let (regex, groups) = self.regex(name, &args[0])?;

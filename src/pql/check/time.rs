@@ -8,7 +8,12 @@ use super::super::types::{Role, Type};
 use super::{Checker, Result_};
 
 impl Checker {
-    pub(super) fn occurs(&mut self, time: &ast::Expr, constraint: &ast::Constraint, span: Span) -> Result_<Expr> {
+    pub(super) fn occurs(
+        &mut self,
+        time: &ast::Expr,
+        constraint: &ast::Constraint,
+        span: Span,
+    ) -> Result_<Expr> {
         let time = self.expr(time)?;
         if !time.of.is_time() {
             let message = format!("`occurs` needs a date or timestamp, this is {}", time.of);
@@ -21,7 +26,8 @@ impl Checker {
     pub(super) fn constraint(&mut self, constraint: &ast::Constraint) -> Result_<Constraint> {
         let (body, bounded) = match &constraint.body {
             ast::ConstraintBody::Offset { comparison, number, unit, direction, anchor } => {
-                let bounded = matches!(comparison, Comparison::Equal | Comparison::Less | Comparison::LessEqual);
+                let bounded =
+                    matches!(comparison, Comparison::Equal | Comparison::Less | Comparison::LessEqual);
                 let (comparison, number, unit, direction) = (*comparison, *number, *unit, *direction);
                 let anchor = self.time(anchor)?;
                 (ConstraintBody::Offset { comparison, number, unit, direction, anchor }, bounded)
@@ -62,9 +68,14 @@ impl Checker {
                 {
                     let span = value.span;
                     let node = Node::Field { of: Box::new(value), name: "timestamp".into() };
-                    return Ok(Time::Value(Box::new(Expr { node, of: Type::Timestamp.common(&of).unwrap_or(of), span })));
+                    return Ok(Time::Value(Box::new(Expr {
+                        node,
+                        of: Type::Timestamp.common(&of).unwrap_or(of),
+                        span,
+                    })));
                 }
-                let fault = Diagnostic::new(Kind::Type, format!("a time is needed, this is {}", value.of)).at(value.span);
+                let fault = Diagnostic::new(Kind::Type, format!("a time is needed, this is {}", value.of))
+                    .at(value.span);
                 self.fail_with(match value.of {
                     Type::String => fault.help("write `date(2026, 1, 31)`"),
                     _ => fault,

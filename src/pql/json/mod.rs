@@ -112,7 +112,10 @@ fn literal(node: &Value) -> Result<ast::Node> {
     match kind {
         "List" => {
             let items = list(node, "value")?.iter().map(|item| {
-                Ok(ast::Expr { node: scalar(item).ok_or_else(|| fault("not a scalar", item.span))?, span: item.span })
+                Ok(ast::Expr {
+                    node: scalar(item).ok_or_else(|| fault("not a scalar", item.span))?,
+                    span: item.span,
+                })
             });
             Ok(ast::Node::Array(items.collect::<Result<_>>()?))
         }

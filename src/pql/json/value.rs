@@ -103,7 +103,8 @@ impl Reader<'_> {
 
     fn number(&mut self) -> Result<Node> {
         let rest = &self.text[self.at..];
-        let end = rest.find(|c: char| !matches!(c, '0'..='9' | '-' | '+' | '.' | 'e' | 'E')).unwrap_or(rest.len());
+        let end =
+            rest.find(|c: char| !matches!(c, '0'..='9' | '-' | '+' | '.' | 'e' | 'E')).unwrap_or(rest.len());
         let text = &rest[..end];
         if serde_json::from_str::<serde_json::Number>(text).is_err() {
             return Err(self.fault(format!("`{text}` is not a JSON number")));

@@ -118,7 +118,13 @@ impl Lowering<'_> {
         self.labelled_from(source, of, steps, None)
     }
 
-    fn labelled_from(&mut self, source: &Value, of: &typed::Expr, steps: &[Step], after: Option<&typed::Expr>) -> Lowered<Expr> {
+    fn labelled_from(
+        &mut self,
+        source: &Value,
+        of: &typed::Expr,
+        steps: &[Step],
+        after: Option<&typed::Expr>,
+    ) -> Lowered<Expr> {
         let Some((step, rest)) = steps.split_first() else { return Ok(sql::boolean(true)) };
         let known = step.time_is_known();
         let later = after.map(|after| typed::Expr {
@@ -152,7 +158,8 @@ impl Lowering<'_> {
             let first = Expr::call("array_bottom_n", vec![candidates, sql::number(number), key]);
             candidates = Expr::call("array_slice", vec![first, sql::number(number), sql::number(number)]);
         }
-        let body = self.lambda(step.variable, |lowering| lowering.labelled_from(source, of, rest, Some(&step.time)))?;
+        let body = self
+            .lambda(step.variable, |lowering| lowering.labelled_from(source, of, rest, Some(&step.time)))?;
         Ok(Expr::call("array_any_match", vec![candidates, body]))
     }
 }
@@ -186,5 +193,8 @@ fn uses_labels(steps: &[Step]) -> bool {
         found
     }
     let labels: Vec<Variable> = steps.iter().map(|step| step.variable).collect();
-    steps.iter().enumerate().any(|(at, step)| step.conditions.iter().any(|condition| uses(condition, &labels[..at])))
+    steps
+        .iter()
+        .enumerate()
+        .any(|(at, step)| step.conditions.iter().any(|condition| uses(condition, &labels[..at])))
 }

@@ -27,7 +27,13 @@ impl Lowering<'_> {
                     typed::Node::String(text) => sql::text(like_pattern(text)),
                     _ => self.sql(pattern)?,
                 });
-                let node = Node::Like { expr: value, pattern, escape: None, case_insensitive: false, negated: false };
+                let node = Node::Like {
+                    expr: value,
+                    pattern,
+                    escape: None,
+                    case_insensitive: false,
+                    negated: false,
+                };
                 Ok(Expr::synthetic(node))
             }
             typed::Node::IsNull { of, negated } => self.is_null(of, *negated),
@@ -64,7 +70,9 @@ impl Lowering<'_> {
                 let source = self.value(of)?;
                 self.forall_each(source, of, *variable, body)
             }
-            typed::Node::Set { function, of, other } if expr.of == Type::Boolean => self.set(*function, of, other),
+            typed::Node::Set { function, of, other } if expr.of == Type::Boolean => {
+                self.set(*function, of, other)
+            }
             typed::Node::InSegment(id) => self.in_segment(id, expr.span),
             typed::Node::Exists(bindings) => self.exists(bindings),
             typed::Node::Forall(bindings) => self.forall(bindings),

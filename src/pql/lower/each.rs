@@ -8,7 +8,13 @@ use super::super::types::Type;
 use super::{Element, Lowered, Lowering, Stop, Stream, Value, sql};
 
 impl Lowering<'_> {
-    pub(super) fn each(&mut self, function: Each, of: &typed::Expr, variable: Variable, body: &typed::Expr) -> Lowered<Value> {
+    pub(super) fn each(
+        &mut self,
+        function: Each,
+        of: &typed::Expr,
+        variable: Variable,
+        body: &typed::Expr,
+    ) -> Lowered<Value> {
         let source = self.value(of)?;
         match function {
             Each::Filter => self.filter(source, of, variable, &[body]),
@@ -34,7 +40,13 @@ impl Lowering<'_> {
         }
     }
 
-    pub(super) fn exists_each(&mut self, source: Value, of: &typed::Expr, variable: Variable, body: &typed::Expr) -> Lowered<Expr> {
+    pub(super) fn exists_each(
+        &mut self,
+        source: Value,
+        of: &typed::Expr,
+        variable: Variable,
+        body: &typed::Expr,
+    ) -> Lowered<Expr> {
         if let Value::Events(stream) = source {
             return match self.filter(Value::Events(stream), of, variable, &[body])? {
                 Value::Events(filtered) => Ok(self.any(&filtered)),
@@ -46,8 +58,15 @@ impl Lowering<'_> {
         Ok(Expr::call("array_any_match", vec![list, condition]))
     }
 
-    pub(super) fn forall_each(&mut self, source: Value, of: &typed::Expr, variable: Variable, body: &typed::Expr) -> Lowered<Expr> {
-        let fails = self.exists_such(source, of, variable, &mut |lowering| Ok(sql::not(lowering.condition(body)?)))?;
+    pub(super) fn forall_each(
+        &mut self,
+        source: Value,
+        of: &typed::Expr,
+        variable: Variable,
+        body: &typed::Expr,
+    ) -> Lowered<Expr> {
+        let fails =
+            self.exists_such(source, of, variable, &mut |lowering| Ok(sql::not(lowering.condition(body)?)))?;
         Ok(sql::not(fails))
     }
 
@@ -76,7 +95,13 @@ impl Lowering<'_> {
 
     /// The elements that satisfy all conditions. Those of the conditions that are about one event alone go into the
     /// aggregate, even if others do not.
-    pub(super) fn filter(&mut self, source: Value, of: &typed::Expr, variable: Variable, conditions: &[&typed::Expr]) -> Lowered<Value> {
+    pub(super) fn filter(
+        &mut self,
+        source: Value,
+        of: &typed::Expr,
+        variable: Variable,
+        conditions: &[&typed::Expr],
+    ) -> Lowered<Value> {
         let mut parts = vec![];
         conditions.iter().for_each(|condition| conjuncts(condition, &mut parts));
         let (list, rest) = match source {
@@ -145,7 +170,13 @@ impl Lowering<'_> {
         })
     }
 
-    pub(super) fn map(&mut self, source: Value, of: &typed::Expr, variable: Variable, body: &typed::Expr) -> Lowered<Value> {
+    pub(super) fn map(
+        &mut self,
+        source: Value,
+        of: &typed::Expr,
+        variable: Variable,
+        body: &typed::Expr,
+    ) -> Lowered<Value> {
         let list = match source {
             Value::Events(stream) => match self.map_stream(&stream, variable, body) {
                 Ok(mapped) => return Ok(Value::Events(mapped)),
@@ -174,7 +205,11 @@ impl Lowering<'_> {
     }
 
     /// A lambda whose parameter is the variable.
-    pub(super) fn lambda(&mut self, variable: Variable, body: impl FnOnce(&mut Self) -> Lowered<Expr>) -> Lowered<Expr> {
+    pub(super) fn lambda(
+        &mut self,
+        variable: Variable,
+        body: impl FnOnce(&mut Self) -> Lowered<Expr>,
+    ) -> Lowered<Expr> {
         let param = self.param();
         self.bind(variable, Value::Sql(Expr::column([param.clone()])));
         let body = body(self)?;

@@ -20,7 +20,9 @@ impl Lowering<'_> {
             typed::Node::Double(value) => Value::Sql(sql::double(*value)),
             typed::Node::Date(date) => Value::Sql(calendar::date_literal(*date)),
             typed::Node::Moment(moment) => Value::Sql(self.timestamp(self.moment(*moment), None)),
-            typed::Node::Current(part) => Value::Sql(sql::number(calendar::part(self.moment(Moment::Now), *part))),
+            typed::Node::Current(part) => {
+                Value::Sql(sql::number(calendar::part(self.moment(Moment::Now), *part)))
+            }
             typed::Node::Array(items) => Value::Sql(self.array(items, &expr.of)?),
             typed::Node::Profile => Value::Profile,
             typed::Node::Variable(variable) => self.variable(*variable, span)?,
@@ -42,7 +44,9 @@ impl Lowering<'_> {
                 let of = self.sql(of)?;
                 Value::Sql(date_part(*part, of))
             }
-            typed::Node::Each { function, of, variable, body } => self.each(*function, of, *variable, body)?,
+            typed::Node::Each { function, of, variable, body } => {
+                self.each(*function, of, *variable, body)?
+            }
             typed::Node::Fold { fold, of } => {
                 let integer = expr.of == Type::Integer;
                 let of = self.value(of)?;
@@ -64,7 +68,9 @@ impl Lowering<'_> {
             typed::Node::Entry { key, value } => {
                 Value::Sql(sql::record(vec![("key", self.sql(key)?), ("value", self.sql(value)?)]))
             }
-            typed::Node::If { condition, then, otherwise } => self.if_else(condition, then, otherwise, &expr.of)?,
+            typed::Node::If { condition, then, otherwise } => {
+                self.if_else(condition, then, otherwise, &expr.of)?
+            }
             typed::Node::Select(bindings) => self.select(bindings)?,
             typed::Node::Over { aggregate, value, bindings } => {
                 Value::Sql(self.over(*aggregate, value, bindings, expr.of == Type::Integer)?)
@@ -107,9 +113,7 @@ impl Lowering<'_> {
             Value::Events(stream) => self.events_list(&stream, true),
             Value::FirstEvent(stream) => Ok(sql::first(self.events_list(&stream, false)?)),
             Value::Event => Ok(self.event_struct()),
-            Value::Entries(_) | Value::Profile => {
-                Err(unsupported(expr.span, "this value cannot stand here"))
-            }
+            Value::Entries(_) | Value::Profile => Err(unsupported(expr.span, "this value cannot stand here")),
         }
     }
 
@@ -169,7 +173,11 @@ impl Lowering<'_> {
         };
         // Nothing fails at run time: a divisor of zero gives NULL.
         let nonzero = |b: Expr| match &b.node {
-            Node::Literal(crate::segment::Value::Number(text)) if text.parse().is_ok_and(|value: f64| value != 0.0) => b,
+            Node::Literal(crate::segment::Value::Number(text))
+                if text.parse().is_ok_and(|value: f64| value != 0.0) =>
+            {
+                b
+            }
             _ => Expr::call("nullif", vec![b, sql::number(0)]),
         };
         Ok(match op {
@@ -202,7 +210,12 @@ impl Lowering<'_> {
         Ok(Value::Sql(sql::case(condition, then, Some(otherwise))))
     }
 
-    pub(super) fn let_in(&mut self, variable: typed::Variable, value: &typed::Expr, body: &typed::Expr) -> Lowered<Value> {
+    pub(super) fn let_in(
+        &mut self,
+        variable: typed::Variable,
+        value: &typed::Expr,
+        body: &typed::Expr,
+    ) -> Lowered<Value> {
         let value = self.value(value)?;
         match value {
             Value::Sql(expr) if !sql::is_small(&expr) => {
@@ -239,7 +252,9 @@ pub(super) fn has_odd_number(data_type: &DataType) -> bool {
     match data_type {
         DataType::Int64 | DataType::Float64 => false,
         DataType::Struct(fields) => fields.iter().any(|field| has_odd_number(field.data_type())),
-        DataType::List(item) | DataType::LargeList(item) | DataType::Map(item, _) => has_odd_number(item.data_type()),
+        DataType::List(item) | DataType::LargeList(item) | DataType::Map(item, _) => {
+            has_odd_number(item.data_type())
+        }
         DataType::Dictionary(_, values) => has_odd_number(values),
         other => other.is_numeric(),
     }

@@ -41,7 +41,11 @@ impl Lowering<'_> {
             }
         };
         if matches!(&list.node, Node::List(items) if items.is_empty()) {
-            return Ok(if fold == Fold::Sum { zero(integer) } else { Expr::literal(crate::segment::Value::Null) });
+            return Ok(if fold == Fold::Sum {
+                zero(integer)
+            } else {
+                Expr::literal(crate::segment::Value::Null)
+            });
         }
         Ok(match fold {
             Fold::Sum => {
@@ -62,7 +66,11 @@ impl Lowering<'_> {
     }
 
     /// Whether some element of a list satisfies a condition.
-    pub(super) fn any_match(&mut self, list: Expr, condition: impl FnOnce(&mut Self, Expr) -> Lowered<Expr>) -> Lowered<Expr> {
+    pub(super) fn any_match(
+        &mut self,
+        list: Expr,
+        condition: impl FnOnce(&mut Self, Expr) -> Lowered<Expr>,
+    ) -> Lowered<Expr> {
         let param = self.param();
         let condition = condition(self, Expr::column([param.clone()]))?;
         Ok(Expr::call("array_any_match", vec![list, sql::lambda(&param, condition)]))
@@ -89,7 +97,10 @@ impl Lowering<'_> {
         self.shared(b, |lowering, b| {
             let param = lowering.param();
             let body = Expr::call("array_has", vec![b.clone(), Expr::column([param.clone()])]);
-            let common = Expr::call("array_filter", vec![Expr::call("array_distinct", vec![a]), sql::lambda(&param, body)]);
+            let common = Expr::call(
+                "array_filter",
+                vec![Expr::call("array_distinct", vec![a]), sql::lambda(&param, body)],
+            );
             Ok(if sql::never_null(&b) { common } else { sql::case(sql::is_null(b, true), common, None) })
         })
     }
@@ -168,7 +179,13 @@ impl Lowering<'_> {
     }
 
     /// Whether some element compares with a scalar; `flipped` if the scalar is on the left.
-    pub(super) fn any_compares(&mut self, op: Comparison, array: &typed::Expr, scalar: &typed::Expr, flipped: bool) -> Lowered<Expr> {
+    pub(super) fn any_compares(
+        &mut self,
+        op: Comparison,
+        array: &typed::Expr,
+        scalar: &typed::Expr,
+        flipped: bool,
+    ) -> Lowered<Expr> {
         let op = if flipped { op.flipped() } else { op };
         let of = item(&array.of).clone();
         if of == Type::Nothing {
@@ -178,7 +195,8 @@ impl Lowering<'_> {
         if let Value::Events(stream) = &source {
             // The element has no variable of its own: one is made up that nothing else can have.
             let variable = self.fresh_variable();
-            let element = typed::Expr { node: typed::Node::Variable(variable), of: of.clone(), span: array.span };
+            let element =
+                typed::Expr { node: typed::Node::Variable(variable), of: of.clone(), span: array.span };
             return self.exists_such(Value::Events(stream.clone()), array, variable, &mut |lowering| {
                 lowering.compare_scalars(op, &element, scalar)
             });
@@ -203,7 +221,9 @@ impl Lowering<'_> {
 
 /// `value IN (items)`.
 fn in_list(value: Expr, mut items: Vec<Expr>) -> Expr {
-    if items.len() == 1 && let Some(only) = items.pop() {
+    if items.len() == 1
+        && let Some(only) = items.pop()
+    {
         return value.binary(BinaryOp::Eq, only);
     }
     Expr::synthetic(Node::In { expr: Box::new(value), list: items, negated: false })

@@ -28,7 +28,8 @@ impl Lowering<'_> {
         let wanted = self.sql(key)?;
         let param = self.param();
         let own = sql::entry(Expr::column([param.clone()]), "key");
-        let same = self.compare_sql(super::super::ast::Comparison::Equal, (own, &key_type), (wanted, &key.of));
+        let same =
+            self.compare_sql(super::super::ast::Comparison::Equal, (own, &key_type), (wanted, &key.of));
         let found = Expr::call("array_filter", vec![entries, sql::lambda(&param, same)]);
         Ok(Value::Sql(sql::entry(sql::first(found), "value")))
     }
@@ -55,7 +56,13 @@ impl Lowering<'_> {
         Ok(Value::Sql(if lists { Expr::call("flatten", vec![values]) } else { values }))
     }
 
-    pub(super) fn map_entries(&mut self, of: &typed::Expr, key: Variable, value: Variable, body: &typed::Expr) -> Lowered<Value> {
+    pub(super) fn map_entries(
+        &mut self,
+        of: &typed::Expr,
+        key: Variable,
+        value: Variable,
+        body: &typed::Expr,
+    ) -> Lowered<Value> {
         let map = self.value(of)?;
         let entries = self.entries(map, of)?;
         let param = self.param();

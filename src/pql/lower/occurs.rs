@@ -46,7 +46,14 @@ impl Lowering<'_> {
             if constraint.ignore_year {
                 return lowering.occurs_in_any_year(value, &of, constraint);
             }
-            if let ConstraintBody::Offset { comparison: Comparison::NotEqual, number, unit, direction, anchor } = &constraint.body {
+            if let ConstraintBody::Offset {
+                comparison: Comparison::NotEqual,
+                number,
+                unit,
+                direction,
+                anchor,
+            } = &constraint.body
+            {
                 let moved = lowering.moved(anchor, *number, *unit, *direction == Direction::Before)?;
                 let mut parts = vec![sql::is_null(value.clone(), true)];
                 if let Point::Sql(anchor) = &moved.start {
@@ -230,16 +237,19 @@ impl Lowering<'_> {
         };
         let (from, to) = (year(&first), year(&last));
         let span = to.clone().binary(BinaryOp::Minus, from.clone());
-        let long = sql::and(vec![
-            sql::is_null(value.clone(), true),
-            span.binary(BinaryOp::GtEq, sql::number(2)),
-        ]);
+        let long =
+            sql::and(vec![sql::is_null(value.clone(), true), span.binary(BinaryOp::GtEq, sql::number(2))]);
         Ok(sql::or(vec![in_year(self, from), in_year(self, to), long]))
     }
 
     // ---- scalars ----
 
-    pub(super) fn compare_scalars(&mut self, op: Comparison, left: &typed::Expr, right: &typed::Expr) -> Lowered<Expr> {
+    pub(super) fn compare_scalars(
+        &mut self,
+        op: Comparison,
+        left: &typed::Expr,
+        right: &typed::Expr,
+    ) -> Lowered<Expr> {
         if left.of.is_time() {
             if let Some(instant) = self.known_instant(right) {
                 let value = self.sql(left)?;
@@ -289,7 +299,10 @@ impl Lowering<'_> {
             });
         }
         let zone = if zoned { "Some(\"+00:00\")" } else { "None" };
-        Expr::call("arrow_cast", vec![sql::number(instant), sql::text(format!("Timestamp(Millisecond, {zone})"))])
+        Expr::call(
+            "arrow_cast",
+            vec![sql::number(instant), sql::text(format!("Timestamp(Millisecond, {zone})"))],
+        )
     }
 
     /// Whether a timestamp has a zone: the column's own, else as the events' time.
@@ -309,7 +322,11 @@ impl Lowering<'_> {
         let (table, fields) = path.split_first()?;
         let (column, fields) = fields.split_first()?;
         let profiles = crate::profile::alias(&self.context.store.store.profiles.table);
-        let schema = if table.value == profiles { &self.context.store.profiles } else { self.context.store.events.first()? };
+        let schema = if table.value == profiles {
+            &self.context.store.profiles
+        } else {
+            self.context.store.events.first()?
+        };
         let mut found = schema.field_with_name(&column.value).ok()?.data_type();
         for field in fields {
             let DataType::Struct(inner) = found else { return None };

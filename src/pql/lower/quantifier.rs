@@ -75,7 +75,8 @@ impl Lowering<'_> {
         }
         let list = match filtered {
             Value::Events(stream) => {
-                let kept = self.filter_stream(&stream, binding.variable, &mut |lowering| lowering.exists(rest));
+                let kept =
+                    self.filter_stream(&stream, binding.variable, &mut |lowering| lowering.exists(rest));
                 match kept {
                     Ok(stream) => return Ok(Value::Events(stream)),
                     Err(Stop::Blocked) if !self.in_event => self.events_list(&stream, true)?,
@@ -88,7 +89,13 @@ impl Lowering<'_> {
         Ok(Value::Sql(Expr::call("array_filter", vec![list, condition])))
     }
 
-    pub(super) fn over(&mut self, aggregate: Aggregate, value: &typed::Expr, bindings: &[Binding], integer: bool) -> Lowered<Expr> {
+    pub(super) fn over(
+        &mut self,
+        aggregate: Aggregate,
+        value: &typed::Expr,
+        bindings: &[Binding],
+        integer: bool,
+    ) -> Lowered<Expr> {
         let values = self.values_over(value, bindings)?;
         let fold = match aggregate {
             Aggregate::Count => {
@@ -141,8 +148,15 @@ impl Lowering<'_> {
         }
     }
 
-    fn flat_map_stream(&mut self, stream: &Stream, binding: &Binding, rest: &[Binding], value: &typed::Expr) -> Lowered<Stream> {
-        let inner = self.about_element(stream, binding.variable, &mut |lowering| lowering.list_over(value, rest))?;
+    fn flat_map_stream(
+        &mut self,
+        stream: &Stream,
+        binding: &Binding,
+        rest: &[Binding],
+        value: &typed::Expr,
+    ) -> Lowered<Stream> {
+        let inner =
+            self.about_element(stream, binding.variable, &mut |lowering| lowering.list_over(value, rest))?;
         let element = match &stream.element {
             Element::Event | Element::Sql(_) => Element::Flat(inner),
             Element::Flat(list) => Element::Flat(flat_map(list.clone(), inner)),

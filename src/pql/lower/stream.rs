@@ -3,7 +3,7 @@
 use crate::segment::{Expr, Order};
 
 use super::super::typed::Fold;
-use super::{Element, Lowering, Lowered, Stop, Stream, Value, sql};
+use super::{Element, Lowered, Lowering, Stop, Stream, Value, sql};
 
 impl Lowering<'_> {
     /// The event as a struct of the fields that the query uses.
@@ -19,8 +19,10 @@ impl Lowering<'_> {
     /// The order of events: by time, then by id.
     fn order(&self) -> Vec<Order> {
         let events = self.context.store.store.events.first();
-        let columns = events.into_iter().flat_map(|events| std::iter::once(&events.timestamp).chain(&events.id));
-        let order = |name: &String| Order { expr: self.event_column(name), descending: false, nulls_first: None };
+        let columns =
+            events.into_iter().flat_map(|events| std::iter::once(&events.timestamp).chain(&events.id));
+        let order =
+            |name: &String| Order { expr: self.event_column(name), descending: false, nulls_first: None };
         columns.map(order).collect()
     }
 
@@ -76,7 +78,9 @@ impl Lowering<'_> {
     /// How many elements the stream has.
     pub(super) fn count_stream(&self, stream: &Stream) -> Expr {
         match &stream.element {
-            Element::Event | Element::Sql(_) => sql::called(sql::aggregate("count", vec![], &stream.conditions)),
+            Element::Event | Element::Sql(_) => {
+                sql::called(sql::aggregate("count", vec![], &stream.conditions))
+            }
             Element::Flat(list) => {
                 let length = Expr::call("array_length", vec![list.clone()]);
                 let sum = sql::called(sql::aggregate("sum", vec![length], &stream.conditions));
@@ -89,10 +93,15 @@ impl Lowering<'_> {
     pub(super) fn count_known(&mut self, stream: &Stream) -> Expr {
         match &stream.element {
             Element::Event => self.count_stream(stream),
-            Element::Sql(value) => sql::called(sql::aggregate("count", vec![value.clone()], &stream.conditions)),
+            Element::Sql(value) => {
+                sql::called(sql::aggregate("count", vec![value.clone()], &stream.conditions))
+            }
             Element::Flat(list) => {
                 let known = self.known(list.clone());
-                self.count_stream(&Stream { conditions: stream.conditions.clone(), element: Element::Flat(known) })
+                self.count_stream(&Stream {
+                    conditions: stream.conditions.clone(),
+                    element: Element::Flat(known),
+                })
             }
         }
     }
@@ -115,7 +124,10 @@ impl Lowering<'_> {
                 let sum = of("sum", Expr::call("array_sum", vec![list.clone()]));
                 let known = Expr::call("array_length", vec![Expr::call("array_compact", vec![list.clone()])]);
                 let count = sql::cast(of("sum", known), "DOUBLE");
-                sum.binary(crate::segment::BinaryOp::Divide, Expr::call("nullif", vec![count, sql::number(0)]))
+                sum.binary(
+                    crate::segment::BinaryOp::Divide,
+                    Expr::call("nullif", vec![count, sql::number(0)]),
+                )
             }
             (Element::Flat(list), Fold::Min) => of("min", Expr::call("array_min", vec![list.clone()])),
             (Element::Flat(list), Fold::Max) => of("max", Expr::call("array_max", vec![list.clone()])),

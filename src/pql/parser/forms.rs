@@ -30,7 +30,9 @@ impl Parser {
             let invalid = self.unexpected("`over`");
             if let Some(fault) = self.faults.last_mut() {
                 let name = aggregate.as_str();
-                fault.help.push(format!("write `{name} E.field over E from xEvent`, or `xEvent.{name}(field)`"));
+                fault
+                    .help
+                    .push(format!("write `{name} E.field over E from xEvent`, or `xEvent.{name}(field)`"));
             }
             return invalid;
         }
@@ -55,7 +57,9 @@ impl Parser {
     pub(super) fn let_in(&mut self) -> Expr {
         let start = self.span();
         self.at += 1;
-        let Some(name) = self.variable("a variable") else { return Expr { node: Node::Invalid, span: start } };
+        let Some(name) = self.variable("a variable") else {
+            return Expr { node: Node::Invalid, span: start };
+        };
         if !self.expect(Symbol::Equal) {
             return Expr { node: Node::Invalid, span: start };
         }
@@ -63,7 +67,9 @@ impl Parser {
         if !self.take_word("in") {
             let invalid = self.unexpected("`in`");
             if let Some(fault) = self.faults.last_mut() {
-                fault.help.push("write `let name = value in condition`, with parentheses around a comparison".into());
+                fault.help.push(
+                    "write `let name = value in condition`, with parentheses around a comparison".into(),
+                );
             }
             return invalid;
         }

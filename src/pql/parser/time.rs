@@ -21,7 +21,9 @@ impl Parser {
             return self.offset_constraint(comparison);
         }
         if self.is_word("within") {
-            self.fault_here("`occurs within` is not PQL").help.push("write `occurs <= 7 days before now`".into());
+            self.fault_here("`occurs within` is not PQL")
+                .help
+                .push("write `occurs <= 7 days before now`".into());
             self.at += 1;
         }
         if self.take_word("between") {

@@ -14,7 +14,9 @@ use crate::args::{wrong_arity, wrong_type};
 
 /// `map_to_entries(map)`
 pub fn map_to_entries_udf() -> Arc<ScalarUDF> {
-    Arc::new(ScalarUDF::new_from_impl(MapToEntries { signature: Signature::user_defined(Volatility::Immutable) }))
+    Arc::new(ScalarUDF::new_from_impl(MapToEntries {
+        signature: Signature::user_defined(Volatility::Immutable),
+    }))
 }
 
 #[user_doc(
@@ -64,7 +66,9 @@ impl ScalarUDFImpl for MapToEntries {
 
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
         match arg_types.first().and_then(entry_fields) {
-            Some(fields) => Ok(DataType::List(Arc::new(Field::new_list_field(DataType::Struct(fields), true)))),
+            Some(fields) => {
+                Ok(DataType::List(Arc::new(Field::new_list_field(DataType::Struct(fields), true))))
+            }
             None => internal_err!("map_to_entries planned without a map"),
         }
     }

@@ -15,7 +15,9 @@ use crate::args::wrong_arity;
 
 /// `regexp_group(text, regex, group)`
 pub fn regexp_group_udf() -> Arc<ScalarUDF> {
-    Arc::new(ScalarUDF::new_from_impl(RegexpGroup { signature: Signature::user_defined(Volatility::Immutable) }))
+    Arc::new(ScalarUDF::new_from_impl(RegexpGroup {
+        signature: Signature::user_defined(Volatility::Immutable),
+    }))
 }
 
 #[user_doc(
@@ -79,13 +81,16 @@ impl ScalarUDFImpl for RegexpGroup {
             let (_, regex) = match known {
                 Some(known) => compiled.insert(known),
                 None => {
-                    let regex = Regex::new(pattern).map_err(|error| exec_datafusion_err!("regexp_group: {error}"))?;
+                    let regex =
+                        Regex::new(pattern).map_err(|error| exec_datafusion_err!("regexp_group: {error}"))?;
                     compiled.insert((pattern, regex))
                 }
             };
             let captures = regex.captures(text.value(row));
             let group = usize::try_from(group.value(row)).ok();
-            found.push(captures.zip(group).and_then(|(captures, group)| captures.get(group)).map(|m| m.as_str()));
+            found.push(
+                captures.zip(group).and_then(|(captures, group)| captures.get(group)).map(|m| m.as_str()),
+            );
         }
         Ok(ColumnarValue::Array(Arc::new(StringArray::from(found))))
     }

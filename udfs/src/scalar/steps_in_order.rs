@@ -15,7 +15,9 @@ use crate::args::{wrong_arity, wrong_type};
 
 /// `steps_in_order(events, counts)`
 pub fn steps_in_order_udf() -> Arc<ScalarUDF> {
-    Arc::new(ScalarUDF::new_from_impl(StepsInOrder { signature: Signature::user_defined(Volatility::Immutable) }))
+    Arc::new(ScalarUDF::new_from_impl(StepsInOrder {
+        signature: Signature::user_defined(Volatility::Immutable),
+    }))
 }
 
 #[user_doc(
@@ -31,7 +33,10 @@ pub fn steps_in_order_udf() -> Arc<ScalarUDF> {
 +--------+
 ```"#,
     argument(name = "events", description = "An array of structs: a date or timestamp, then booleans."),
-    argument(name = "counts", description = "How many events each step needs: an array with a number a step.")
+    argument(
+        name = "counts",
+        description = "How many events each step needs: an array with a number a step."
+    )
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct StepsInOrder {
@@ -48,7 +53,9 @@ impl ScalarUDFImpl for StepsInOrder {
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        let [events, _] = arg_types else { return wrong_arity(self.name(), "(events, counts)", arg_types.len()) };
+        let [events, _] = arg_types else {
+            return wrong_arity(self.name(), "(events, counts)", arg_types.len());
+        };
         let item = match events {
             DataType::List(item) | DataType::LargeList(item) => item,
             _ => return Err(wrong_type(self.name(), "events", "an array of structs", events)),
@@ -112,7 +119,10 @@ impl Elements {
         };
         let time = cast(&time, &DataType::Int64)?;
         let steps = steps.iter().map(|step| Ok(cast(step, &DataType::Boolean)?.as_boolean().clone()));
-        Ok(Self { times: time.as_primitive::<Int64Type>().iter().collect(), steps: steps.collect::<Result<_>>()? })
+        Ok(Self {
+            times: time.as_primitive::<Int64Type>().iter().collect(),
+            steps: steps.collect::<Result<_>>()?,
+        })
     }
 
     /// Whether the events at `places` hold the steps: the earliest match of each is the best.
@@ -123,7 +133,8 @@ impl Elements {
         let (mut at, mut found) = (0, 0);
         for instant in events.chunk_by(|(a, _), (b, _)| a == b) {
             let (Some(step), Some(count)) = (self.steps.get(at), counts.get(at)) else { break };
-            let matches = instant.iter().filter(|(_, place)| step.is_valid(*place) && step.value(*place)).count();
+            let matches =
+                instant.iter().filter(|(_, place)| step.is_valid(*place) && step.value(*place)).count();
             found += i64::try_from(matches).unwrap_or(i64::MAX);
             if found >= *count {
                 (at, found) = (at + 1, 0);
