@@ -8,6 +8,7 @@
 //!
 //! Nothing here reads data. `docs/pql.md` describes the language for those who know Adobe's.
 
+pub mod adobe;
 pub mod ast;
 mod check;
 mod format;
