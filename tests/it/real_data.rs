@@ -24,7 +24,9 @@ async fn session(now: &str) -> Session {
 /// Creates a segment a rule, evaluates all in one pass, and compares the numbers of members, stored and live.
 async fn check(session: &Session, rules: &[(&str, u64)]) {
     for (at, (rule, _)) in rules.iter().enumerate() {
-        run(session, &format!("CREATE SEGMENT s{at} AS {rule}")).await.unwrap_or_else(|error| panic!("{error}"));
+        run(session, &format!("CREATE SEGMENT s{at} AS {rule}"))
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
     }
     let report = show(session, "EVALUATE ALL SEGMENTS").await;
     let mut wrong = vec![];
@@ -47,11 +49,18 @@ async fn online_retail() {
     let Some(folder) = data("online_retail") else { return };
     let session = session("2011-12-10T00:00:00Z").await;
     let folder = folder.display();
-    run(&session, &format!("
+    run(
+        &session,
+        &format!(
+            "
         CREATE EXTERNAL TABLE customers STORED AS PARQUET LOCATION '{folder}/customers.parquet';
         CREATE EXTERNAL TABLE transactions STORED AS PARQUET LOCATION '{folder}/transactions.parquet';
         CREATE PROFILE STORE retail PROFILES customers KEY (customer_id)
-          EVENTS transactions KEY (customer_id) TIMESTAMP (invoice_date)")).await.unwrap();
+          EVENTS transactions KEY (customer_id) TIMESTAMP (invoice_date)"
+        ),
+    )
+    .await
+    .unwrap();
     let bought = "invoice_no NOT LIKE 'C%'";
     check(&session, &[
         ("country = 'United Kingdom'", 3_950),
@@ -75,7 +84,8 @@ async fn online_retail() {
     ])
     .await;
     // The anonymous lines are no profile's: the events of customers are the rest.
-    let orphans = show(&session, "SELECT DISTINCT profiles, events, orphan_events FROM coterie.evaluations").await;
+    let orphans =
+        show(&session, "SELECT DISTINCT profiles, events, orphan_events FROM coterie.evaluations").await;
     assert!(orphans.contains("| 4372     | 541909 | 135080        |"), "{orphans}");
 }
 
@@ -134,13 +144,24 @@ async fn profiles_missing_for_most() {
     let Some(folder) = data("complete_journey") else { return };
     let session = session("2018-01-02T00:00:00Z").await;
     let folder = folder.display();
-    run(&session, &format!("
+    run(
+        &session,
+        &format!(
+            "
         CREATE EXTERNAL TABLE demographics STORED AS PARQUET LOCATION '{folder}/demographics.parquet';
         CREATE EXTERNAL TABLE transactions STORED AS PARQUET LOCATION '{folder}/transactions_sample.parquet';
         CREATE PROFILE STORE grocery PROFILES demographics KEY (household_id)
           EVENTS transactions KEY (household_id) TIMESTAMP (transaction_timestamp);
-        CREATE SEGMENT buyers AS count(*) > 0; EVALUATE ALL SEGMENTS")).await.unwrap();
-    let orphans = show(&session, "SELECT count(*) FROM transactions WHERE household_id NOT IN (SELECT household_id FROM demographics)").await;
+        CREATE SEGMENT buyers AS count(*) > 0; EVALUATE ALL SEGMENTS"
+        ),
+    )
+    .await
+    .unwrap();
+    let orphans = show(
+        &session,
+        "SELECT count(*) FROM transactions WHERE household_id NOT IN (SELECT household_id FROM demographics)",
+    )
+    .await;
     let counted = show(&session, "SELECT orphan_events AS \"count(*)\" FROM coterie.evaluations").await;
     let number = |table: &str| table.lines().nth(3).unwrap().trim_matches(['|', ' ']).to_owned();
     assert_eq!(number(&orphans), number(&counted));

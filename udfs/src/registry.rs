@@ -40,10 +40,15 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         scalar::kll_rank::kll_rank_udf(),
         scalar::kll_count::kll_count_udf(),
         // lists and maps
+        scalar::map_to_entries::map_to_entries_udf(),
+        // sequences and text
+        scalar::regexp_group::regexp_group_udf(),
+        scalar::steps_in_order::steps_in_order_udf(),
         // calendar
         scalar::anniversary_in::anniversary_in_udf(),
         scalar::period_end::period_end_udf(),
         scalar::period_start::period_start_udf(),
+        scalar::with_year::with_year_udf(),
         // splits
         scalar::split_bucket::split_bucket_udf(),
     ]
