@@ -4,5 +4,7 @@ mod adobe;
 mod cases;
 mod errors;
 mod fixture;
+mod interpreted;
+mod interpreter;
 mod planned;
 mod syntax;
