@@ -4,6 +4,7 @@ mod adobe;
 mod cases;
 mod errors;
 mod fixture;
+mod generator;
 mod interpreted;
 mod interpreter;
 mod planned;

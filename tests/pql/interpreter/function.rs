@@ -24,13 +24,15 @@ impl Interpreter {
                     Node::Integer(value) => u32::try_from(value).unwrap(),
                     _ => panic!(),
                 };
-                let date = chrono::NaiveDate::from_ymd_opt(i32::try_from(part(0)).unwrap(), part(1), part(2)).unwrap();
+                let date = chrono::NaiveDate::from_ymd_opt(i32::try_from(part(0)).unwrap(), part(1), part(2))
+                    .unwrap();
                 Value::Date(date.and_hms_opt(0, 0, 0).unwrap().and_utc().timestamp_millis())
             }
             "inSegment" => {
                 let Node::String(id) = &expr(&args[0]).node else { panic!() };
                 let memberships = field(&self.contexts[0], "segmentMembership");
-                let own = get(&get(&memberships, &Value::Text("ups".into())), &Value::Text(id.as_str().into()));
+                let own =
+                    get(&get(&memberships, &Value::Text("ups".into())), &Value::Text(id.as_str().into()));
                 let status = field(&own, "status");
                 Value::Boolean(matches!(status.text(), Some("realized" | "existing")))
             }
@@ -49,8 +51,8 @@ impl Interpreter {
         match name {
             "isNull" => Value::Boolean(of.is_null()),
             "isNotNull" => Value::Boolean(!of.is_null()),
-            "startsWith" | "doesNotStartWith" | "endsWith" | "doesNotEndWith" | "contains" | "doesNotContain"
-            | "notEqualTo" | "equals" => Value::Boolean(self.text_test(of, name, args)),
+            "startsWith" | "doesNotStartWith" | "endsWith" | "doesNotEndWith" | "contains"
+            | "doesNotContain" | "notEqualTo" | "equals" => Value::Boolean(self.text_test(of, name, args)),
             "matches" => Value::Boolean(of.text().is_some_and(|text| regex(&args[0]).is_match(text))),
             "regexGroup" => {
                 let group = args.get(1).map_or(1, |group| match expr(group).node {
@@ -58,7 +60,8 @@ impl Interpreter {
                     _ => panic!(),
                 });
                 let captures = of.text().and_then(|text| regex(&args[0]).captures(text));
-                let found = captures.and_then(|captures| captures.get(group).map(|m| Value::Text(m.as_str().into())));
+                let found =
+                    captures.and_then(|captures| captures.get(group).map(|m| Value::Text(m.as_str().into())));
                 found.unwrap_or(Value::Null)
             }
             "count" => Value::Integer(match of {
@@ -108,16 +111,18 @@ impl Interpreter {
             }
             "keys" => {
                 let Value::Map(map) = of else { panic!() };
-                let keys = map.entries.as_ref().map(|entries| entries.iter().map(|(key, _)| key.clone()).collect());
+                let keys =
+                    map.entries.as_ref().map(|entries| entries.iter().map(|(key, _)| key.clone()).collect());
                 Value::list(keys, Value::Null)
             }
             "values" => {
                 let Value::Map(map) = of else { panic!() };
                 let values = map.entries.iter().flatten().map(|(_, value)| value.clone());
                 let (values, null): (Vec<Value>, Value) = match &map.null {
-                    Value::List(list) => {
-                        (values.flat_map(|list| list.items().unwrap_or_default().to_vec()).collect(), list.null.clone())
-                    }
+                    Value::List(list) => (
+                        values.flat_map(|list| list.items().unwrap_or_default().to_vec()).collect(),
+                        list.null.clone(),
+                    ),
                     null => (values.collect(), null.clone()),
                 };
                 Value::list(map.entries.as_ref().map(|_| values), null)
@@ -170,7 +175,8 @@ impl Interpreter {
                 })
             };
             let null = each(&Value::Null, &map.null);
-            let made = map.entries.as_ref().map(|entries| entries.iter().map(|(key, value)| each(key, value)));
+            let made =
+                map.entries.as_ref().map(|entries| entries.iter().map(|(key, value)| each(key, value)));
             let made: Option<Vec<Value>> = made.map(Iterator::collect);
             let Value::Entry(entry) = &null else { return Value::list(made, null.nullified()) };
             let mut kept: Vec<(Value, Value)> = vec![];
@@ -184,7 +190,8 @@ impl Interpreter {
         }
         let Value::List(list) = of else { panic!() };
         let null = self.element(argument, &list.null).nullified();
-        let made = list.items.as_ref().map(|items| items.iter().map(|item| self.element(argument, item)).collect());
+        let made =
+            list.items.as_ref().map(|items| items.iter().map(|item| self.element(argument, item)).collect());
         Value::list(made, null)
     }
 
@@ -221,7 +228,10 @@ impl Interpreter {
                     None => groups.push((key, vec![item.clone()])),
                 }
             }
-            groups.into_iter().map(|(key, group)| (key, Value::list(Some(group), list.null.clone()))).collect()
+            groups
+                .into_iter()
+                .map(|(key, group)| (key, Value::list(Some(group), list.null.clone())))
+                .collect()
         });
         Value::map(groups, null)
     }
@@ -260,7 +270,11 @@ fn distinct(items: &[Value]) -> Vec<Value> {
 fn set(name: &str, of: &Value, other: &Value) -> Value {
     let (Value::List(list), Some(b)) = (of, other.items()) else {
         let Value::List(list) = of else { panic!() };
-        return if name == "intersection" { Value::list(None, list.null.clone()) } else { Value::Boolean(false) };
+        return if name == "intersection" {
+            Value::list(None, list.null.clone())
+        } else {
+            Value::Boolean(false)
+        };
     };
     let Some(a) = list.items.as_deref() else {
         return if name == "intersection" { of.clone() } else { Value::Boolean(false) };

@@ -103,7 +103,9 @@ impl Interpreter {
             Node::Call { name, args } => self.call(&name.text, args),
             Node::Filter { of, condition } => {
                 let of = self.value(of);
-                self.filter(&of, &mut |this, element| this.with_context(element, |this| this.condition(condition)))
+                self.filter(&of, &mut |this, element| {
+                    this.with_context(element, |this| this.condition(condition))
+                })
             }
             Node::And(parts) => Value::Boolean(parts.iter().all(|part| self.condition(part))),
             Node::Or(parts) => Value::Boolean(parts.iter().any(|part| self.condition(part))),
@@ -183,9 +185,11 @@ impl Interpreter {
     fn element(&mut self, argument: &Argument, element: &Value) -> Value {
         match argument {
             Argument::Expr(expr) => self.with_context(element, |this| this.value(expr)),
-            Argument::Lambda(Lambda { params, body, .. }) => self.with_variable(&params[0].text, element, |this| {
-                this.with_context(element, |this| this.value(body))
-            }),
+            Argument::Lambda(Lambda { params, body, .. }) => {
+                self.with_variable(&params[0].text, element, |this| {
+                    this.with_context(element, |this| this.value(body))
+                })
+            }
         }
     }
 
@@ -199,7 +203,8 @@ impl Interpreter {
 
     fn filter(&mut self, of: &Value, keep: &mut dyn FnMut(&mut Self, &Value) -> bool) -> Value {
         let Value::List(list) = of else { panic!("not an array: {of:?}") };
-        let items = list.items.as_ref().map(|items| items.iter().filter(|item| keep(self, item)).cloned().collect());
+        let items =
+            list.items.as_ref().map(|items| items.iter().filter(|item| keep(self, item)).cloned().collect());
         Value::list(items, list.null.clone())
     }
 
@@ -208,7 +213,8 @@ impl Interpreter {
         let source = self.value(&binding.source);
         source.items().unwrap_or_default().iter().any(|element| {
             self.with_variable(&binding.variable.text, element, |this| {
-                binding.condition.as_ref().is_none_or(|condition| this.condition(condition)) && this.exists(rest)
+                binding.condition.as_ref().is_none_or(|condition| this.condition(condition))
+                    && this.exists(rest)
             })
         })
     }
@@ -218,7 +224,8 @@ impl Interpreter {
         let source = self.value(&binding.source);
         source.items().unwrap_or_default().iter().all(|element| {
             self.with_variable(&binding.variable.text, element, |this| {
-                binding.condition.as_ref().is_none_or(|condition| this.condition(condition)) && this.forall(rest)
+                binding.condition.as_ref().is_none_or(|condition| this.condition(condition))
+                    && this.forall(rest)
             })
         })
     }
@@ -241,7 +248,8 @@ impl Interpreter {
     fn chain(&mut self, elements: &[(i64, Value)], steps: &[Step], after: Option<i64>) -> bool {
         let Some((step, rest)) = steps.split_first() else { return true };
         let later = elements.iter().filter(|(time, _)| after.is_none_or(|after| *time > after));
-        let matching: Vec<&(i64, Value)> = later.filter(|(time, element)| self.matches(step, *time, element)).collect();
+        let matching: Vec<&(i64, Value)> =
+            later.filter(|(time, element)| self.matches(step, *time, element)).collect();
         let found = i64::try_from(matching.len()).unwrap();
         let Some(Count { comparison, number, .. }) = step.count else {
             return matching.iter().any(|(time, element)| {
@@ -279,7 +287,8 @@ fn field(of: &Value, name: &str) -> Value {
             let values = list.items.iter().flatten().map(|item| field(item, name));
             match &null {
                 Value::List(inner) => {
-                    let all: Vec<Value> = values.flat_map(|value| value.items().unwrap_or_default().to_vec()).collect();
+                    let all: Vec<Value> =
+                        values.flat_map(|value| value.items().unwrap_or_default().to_vec()).collect();
                     Value::list(list.items.as_ref().map(|_| all), inner.null.clone())
                 }
                 _ => {
@@ -337,7 +346,8 @@ fn binary(op: Operator, left: &Value, right: &Value) -> Value {
         }
         Operator::Like => match (left.text(), right.text()) {
             (Some(text), Some(pattern)) => {
-                let (text, pattern): (Vec<char>, Vec<char>) = (text.chars().collect(), pattern.chars().collect());
+                let (text, pattern): (Vec<char>, Vec<char>) =
+                    (text.chars().collect(), pattern.chars().collect());
                 Value::Boolean(like(&text, &pattern))
             }
             _ => Value::Boolean(false),

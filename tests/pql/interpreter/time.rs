@@ -98,7 +98,9 @@ impl Interpreter {
 
     fn satisfies(&mut self, time: i64, body: &ConstraintBody) -> bool {
         match body {
-            ConstraintBody::On(anchor) => self.interval(anchor).is_some_and(|interval| inside(time, interval)),
+            ConstraintBody::On(anchor) => {
+                self.interval(anchor).is_some_and(|interval| inside(time, interval))
+            }
             ConstraintBody::Direction { direction, anchor } => {
                 let Some(interval) = self.interval(anchor) else { return false };
                 match direction {

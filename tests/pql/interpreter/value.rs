@@ -104,13 +104,16 @@ impl Value {
             };
         }
         if let Some(item) = of.get("array") {
-            let items = json.map(|json| json.as_array().unwrap().iter().map(|json| Self::read(item, Some(json))));
+            let items =
+                json.map(|json| json.as_array().unwrap().iter().map(|json| Self::read(item, Some(json))));
             return Self::list(items.map(Iterator::collect), Self::read(item, None));
         }
         if let Some(value) = of.get("map") {
             let entries = json.map(|json| {
                 let entries = json.as_object().unwrap().iter();
-                entries.map(|(key, json)| (Self::Text(key.as_str().into()), Self::read(value, Some(json)))).collect()
+                entries
+                    .map(|(key, json)| (Self::Text(key.as_str().into()), Self::read(value, Some(json))))
+                    .collect()
             });
             return Self::map(entries, Self::read(value, None));
         }
