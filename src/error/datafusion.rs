@@ -144,6 +144,9 @@ fn from_parquet(error: &ParquetError, text: Option<&str>) -> Error {
             Some(known) => known,
             None => from_foreign(inner.as_ref(), text),
         },
+        ParquetError::General(message) | ParquetError::EOF(message) | ParquetError::ArrowError(message) => {
+            Error::new(Kind::Storage, lower_first(first_line(message)))
+        }
         other => Error::new(Kind::Storage, lower_first(first_line(&other.to_string()))),
     }
 }

@@ -1,43 +1,44 @@
-//! temp
-use crate::error::Result;
-use datafusion::datasource::file_format::FileFormat;
-use datafusion::datasource::file_format::csv::CsvFormat;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::*;
+//! Declared tables: files and folders that users name with `CREATE EXTERNAL TABLE`.
+//!
+//! [`declare`]: the parsed statement → [`Table`], plain data that the catalog keeps. [`open`]: `Table` → a
+//! provider that DataFusion can scan. Declaring looks at the files (do they exist, which columns do they have);
+//! opening does not, so that a statement may open its tables anew each time. What is listed and when:
+//!
+//! * the files of a folder are listed at every scan, so new files are seen by the next statement;
+//! * the columns are those of the day of the declaration. A column that new files add is not seen until the table
+//!   is declared again (`CREATE OR REPLACE`); one that they lack reads as NULL; one whose type they change is
+//!   cast, or fails naming the file;
+//! * a Delta table says itself which files and columns it has, at every opening.
+//!
+//! No file to scan is an error and not an empty table: an audience must not lose its members because a folder
+//! moved. This module knows nothing of profile stores or segments.
+
+mod declare;
+mod delta;
+mod files;
+mod listing;
+mod named_format;
+mod named_source;
+mod partition;
+mod table;
+
 use std::sync::Arc;
-/// t
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub struct Table {
-    #[allow(missing_docs)]
-    pub name: String,
-    location: String,
-    format: String,
-}
-impl Table {
-    /// x
-    pub fn parquet(n: &str, l: &str, _s: arrow::datatypes::SchemaRef) -> Self {
-        Self { name: n.into(), location: l.into(), format: "parquet".into() }
+
+use datafusion::catalog::TableProvider;
+use datafusion::execution::SessionState;
+
+use crate::error::Result;
+
+pub use declare::declare;
+pub use table::{Format, Location, Order, Table};
+
+/// Opens a declared table.
+pub async fn open(table: &Table, state: &SessionState) -> Result<Arc<dyn TableProvider>> {
+    match table.format {
+        Format::Delta => delta::open(table, state).await,
+        _ => listing::open(table, state),
     }
 }
-/// x
-pub async fn open(
-    t: &Table,
-    s: &datafusion::execution::session_state::SessionState,
-) -> Result<Arc<dyn datafusion::catalog::TableProvider>> {
-    let url = ListingTableUrl::parse(&t.location)?;
-    let f: Arc<dyn FileFormat> = if t.format.eq_ignore_ascii_case("csv") {
-        Arc::new(CsvFormat::default().with_has_header(true))
-    } else {
-        Arc::new(ParquetFormat::default())
-    };
-    let o = ListingOptions::new(f);
-    let c = ListingTableConfig::new(url).with_listing_options(o).infer_schema(s).await?;
-    Ok(Arc::new(ListingTable::try_new(c)?))
-}
-/// x
-pub async fn declare(
-    t: &datafusion::logical_expr::CreateExternalTable,
-    _s: &datafusion::execution::session_state::SessionState,
-) -> Result<Table> {
-    Ok(Table { name: t.name.table().into(), location: t.locations[0].clone(), format: t.file_type.clone() })
-}
+
+#[cfg(test)]
+mod tests;

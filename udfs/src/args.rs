@@ -1,12 +1,9 @@
 //! What functions say about arguments they cannot take, in one wording.
 
 use arrow::datatypes::DataType;
-use datafusion::common::{DataFusionError, Result, plan_datafusion_err, plan_err};
+use datafusion::common::{DataFusionError, plan_datafusion_err};
 
-/// The error for a wrong number of arguments; `syntax` is what would do, as `(a, b [, c])`.
-pub(crate) fn wrong_arity<T>(function: &str, syntax: &str, found: usize) -> Result<T> {
-    plan_err!("{function} takes {syntax}, found {found} argument{}", if found == 1 { "" } else { "s" })
-}
+pub(crate) use crate::aggregate::call::wrong_arity;
 
 /// The error for an argument the function does not take; `expected` says what would do.
 pub(crate) fn wrong_type(

@@ -1,5 +1,6 @@
 //! External tables, views and tables: `CREATE EXTERNAL TABLE`, `CREATE VIEW`, `CREATE TABLE`, `DROP TABLE`, `DROP VIEW`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::common::TableReference;
@@ -105,7 +106,16 @@ async fn write_table(
     let schema = Arc::clone(plan.schema().inner());
     let frame = DataFrame::new(scope.state(), plan);
     frame.write_parquet(&location, DataFrameWriteOptions::new(), None).await?;
-    Ok(source::Table::parquet(name, &location, schema))
+    Ok(source::Table {
+        name: name.to_owned(),
+        format: source::Format::Parquet,
+        locations: vec![source::Location { url: location, pattern: None, deep: false }],
+        columns: schema.as_ref().clone(),
+        columns_declared: true,
+        partition_columns: vec![],
+        options: BTreeMap::new(),
+        order: vec![],
+    })
 }
 
 async fn remove(

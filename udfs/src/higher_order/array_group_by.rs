@@ -33,11 +33,11 @@ pub fn array_group_by_hof() -> Arc<HigherOrderUDF> {
     syntax_example = "array_group_by(array, element -> key)",
     sql_example = "```sql
 > SELECT array_group_by(['plum', 'fig', 'pear'], w -> left(w, 1)) AS by_letter;
-+--------------------------------+
-| by_letter                      |
-+--------------------------------+
-| {p: [plum, pear], f: [fig]}    |
-+--------------------------------+
++-----------------------------+
+| by_letter                   |
++-----------------------------+
+| {p: [plum, pear], f: [fig]} |
++-----------------------------+
 ```",
     argument(name = "array", description = "An array of anything."),
     argument(

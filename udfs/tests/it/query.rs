@@ -38,7 +38,7 @@ pub(crate) async fn value(expr: &str) -> String {
 
 /// The message of the error of planning that `SELECT expr` must be.
 pub(crate) async fn plan_error(expr: &str) -> String {
-    let query = format!("SELECT {expr} AS v");
+    let query = format!("SELECT {expr}");
     let error = match ctx().sql(&query).await {
         Ok(frame) => match frame.create_physical_plan().await {
             Ok(_) => panic!("{query} plans"),
@@ -52,7 +52,7 @@ pub(crate) async fn plan_error(expr: &str) -> String {
 
 /// The message of the error `SELECT expr` must end in when it is run.
 pub(crate) async fn run_error(expr: &str) -> String {
-    let query = format!("SELECT {expr} AS v");
+    let query = format!("SELECT {expr}");
     let ran = match ctx().sql(&query).await {
         Ok(frame) => frame.collect().await,
         Err(error) => Err(error),
