@@ -287,7 +287,7 @@ impl Scope {
         let list = || async {
             let mut names: Vec<String> = self.stored_audiences().await?.into_keys().collect();
             names.sort();
-            Ok::<_, crate::error::Error>(names)
+            Ok::<_, Error>(names)
         };
         self.audiences.get_or_try_init(list).await?;
         Ok(())

@@ -4,5 +4,8 @@ mod adobe;
 mod cases;
 mod errors;
 mod fixture;
+mod generator;
+mod interpreted;
+mod interpreter;
 mod planned;
 mod syntax;
