@@ -70,8 +70,9 @@ fn free_name(
         Some(entry) if or_replace => Ok(Some((name.to_owned(), Some(entry.version)))),
         Some(_) => {
             let fault =
-                Diagnostic::new(Kind::Conflict, format!("a table or view is called `{name}` already"));
-            Err(fault.help("`CREATE OR REPLACE …` replaces it").into())
+                Diagnostic::new(Kind::Conflict, format!("a table or view is called `{name}` already"))
+                    .at(place(statement, name));
+            Err(fault.at(place(statement, name)).help("`CREATE OR REPLACE …` replaces it").into())
         }
     }
 }
