@@ -6,6 +6,7 @@ mod adobe;
 mod cases;
 mod errors;
 mod fixture;
+mod fuzz;
 mod generator;
 mod interpreted;
 mod interpreter;
