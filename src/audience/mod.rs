@@ -115,7 +115,9 @@ impl Audiences {
         let state = self.log.load().await?;
         let members = run.members.iter();
         let each: Vec<_> = members
-            .map(|(segment, members)| (segment.clone(), members.clone(), state.segments.get(segment).cloned()))
+            .map(|(segment, members)| {
+                (segment.clone(), members.clone(), state.segments.get(segment).cloned())
+            })
             .collect();
         let compared = iter(each)
             .map(|(segment, members, before)| {
