@@ -9,6 +9,20 @@ use arrow::json::writer::{EncoderOptions, NullableEncoder, make_encoder};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
+/// The texts of one row. Their memory is used again for the next one: a result may have millions.
+#[derive(Default)]
+pub(super) struct Row {
+    texts: Vec<String>,
+    known: Vec<bool>,
+}
+
+impl Row {
+    /// The cells in order; `None` is NULL.
+    pub(super) fn cells(&self) -> impl Iterator<Item = Option<&str>> {
+        self.texts.iter().zip(&self.known).map(|(text, known)| known.then_some(text.as_str()))
+    }
+}
+
 /// The cells of a batch.
 pub(super) struct Cells<'a> {
     columns: Vec<Column<'a>>,
@@ -32,7 +46,7 @@ impl Encoding {
         Self {
             fields: schema.fields().iter().map(Arc::clone).collect(),
             options: EncoderOptions::default().with_explicit_nulls(true),
-            format: FormatOptions::default().with_display_error(true),
+            format: FormatOptions::default(),
         }
     }
 
@@ -48,23 +62,30 @@ impl Encoding {
 }
 
 impl Cells<'_> {
-    /// The cells of a row; `None` is NULL.
-    pub(super) fn row(&mut self, row: usize) -> impl Iterator<Item = Result<Option<String>, ArrowError>> {
-        self.columns.iter_mut().map(move |column| match column {
-            Column::Plain(array, formatter) => {
-                if array.is_null(row) || array.data_type() == &DataType::Null {
-                    return Ok(None);
+    /// Reads a row.
+    pub(super) fn read(&mut self, at: usize, row: &mut Row) -> Result<(), ArrowError> {
+        row.texts.resize_with(self.columns.len(), String::new);
+        row.known.resize(self.columns.len(), false);
+        let cells = row.texts.iter_mut().zip(&mut row.known);
+        for (column, (text, known)) in self.columns.iter_mut().zip(cells) {
+            text.clear();
+            match column {
+                Column::Plain(array, formatter) => {
+                    *known = array.is_valid(at) && array.data_type() != &DataType::Null;
+                    if *known {
+                        formatter.value(at).write(text)?;
+                    }
                 }
-                formatter.value(row).try_to_string().map(Some)
-            }
-            Column::Nested(encoder) => {
-                if encoder.is_null(row) {
-                    return Ok(None);
+                Column::Nested(encoder) => {
+                    *known = !encoder.is_null(at);
+                    if *known {
+                        let mut json = vec![];
+                        encoder.encode(at, &mut json);
+                        text.push_str(&String::from_utf8_lossy(&json));
+                    }
                 }
-                let mut text = vec![];
-                encoder.encode(row, &mut text);
-                Ok(Some(String::from_utf8_lossy(&text).into_owned()))
             }
-        })
+        }
+        Ok(())
     }
 }

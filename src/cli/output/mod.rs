@@ -20,7 +20,7 @@ pub(crate) use sink::Sink;
 
 use super::Stop;
 use crate::error::Error;
-use cells::Encoding;
+use cells::{Encoding, Row};
 use table::Rows;
 
 /// How results are written.
@@ -99,15 +99,15 @@ impl Output {
         line: impl Fn(&mut String, &mut dyn Iterator<Item = Option<&str>>),
     ) -> Result<usize, Stop> {
         let encoding = Encoding::new(schema);
-        let mut text = String::new();
+        let (mut text, mut row) = (String::new(), Row::default());
         line(&mut text, &mut schema.fields().iter().map(|field| Some(field.name().as_str())));
         let mut count = 0;
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(Error::from)?;
             let mut cells = encoding.cells(&batch).map_err(unwritable)?;
-            for row in 0..batch.num_rows() {
-                let values = cells.row(row).collect::<Result<Vec<_>, _>>().map_err(unwritable)?;
-                line(&mut text, &mut values.iter().map(Option::as_deref));
+            for at in 0..batch.num_rows() {
+                cells.read(at, &mut row).map_err(unwritable)?;
+                line(&mut text, &mut row.cells());
             }
             count += batch.num_rows();
             self.sink.write(&text)?;
@@ -148,13 +148,14 @@ impl Output {
             numbers: schema.fields().iter().map(|field| field.data_type().is_numeric()).collect(),
             rows: vec![],
         };
-        let mut more = false;
+        let (mut more, mut row) = (false, Row::default());
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(Error::from)?;
             let mut cells = encoding.cells(&batch).map_err(unwritable)?;
             let room = limit - shown.rows.len();
-            for row in 0..batch.num_rows().min(room) {
-                shown.rows.push(cells.row(row).collect::<Result<_, _>>().map_err(unwritable)?);
+            for at in 0..batch.num_rows().min(room) {
+                cells.read(at, &mut row).map_err(unwritable)?;
+                shown.rows.push(row.cells().map(|cell| cell.map(str::to_owned)).collect());
             }
             if batch.num_rows() > room {
                 more = true;

@@ -81,7 +81,16 @@ async fn every_format() {
     ];
     assert_eq!(show(Format::Ndjson).await, objects.join("\n") + "\n");
     assert_eq!(show(Format::Json).await, format!("[\n{}\n]\n", objects.join(",\n")));
-    insta::assert_snapshot!(show(Format::Table).await, @"");
+    insta::assert_snapshot!(show(Format::Table).await, @r#"
+    ┌───────┬──────┬───────┬──────────┐
+    │ name  │ n    │ x     │ list     │
+    ├───────┼──────┼───────┼──────────┤
+    │ Zoë   │    1 │   1.5 │ [1,null] │
+    │ NULL  │   20 │   NaN │ NULL     │
+    │ a,"b" │ NULL │ -0.25 │ []       │
+    └───────┴──────┴───────┴──────────┘
+    3 rows
+    "#);
 }
 
 #[tokio::test]

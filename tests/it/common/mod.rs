@@ -80,7 +80,7 @@ pub async fn shop() -> Session {
     session
 }
 
-const SHOP: &str = "
+pub const SHOP: &str = "
 CREATE TABLE profiles AS SELECT * FROM (VALUES
   ('p1', 'DE', 500, ['cycling', 'gaming'], DATE '1990-06-17'),
   ('p2', 'US', 100, ['cycling'], DATE '1985-02-28'),
