@@ -13,3 +13,4 @@ mod errors;
 mod evaluate;
 mod real_data;
 mod rules;
+mod storage;
