@@ -49,7 +49,9 @@ async fn mistakes_in_rules() {
 #[tokio::test]
 async fn mistakes_in_statements() {
     let session = shop().await;
-    run(&session, "CREATE SEGMENT a AS points > 1; CREATE SEGMENT b AS in_segment('a'); EVALUATE SEGMENT a").await.unwrap();
+    run(&session, "CREATE SEGMENT a AS points > 1; CREATE SEGMENT b AS in_segment('a'); EVALUATE SEGMENT a")
+        .await
+        .unwrap();
     let mut shown = vec![];
     for statement in [
         "CRAETE SEGMENT x AS true",

@@ -94,7 +94,12 @@ async fn duplicate_profile_keys_are_refused() {
 #[tokio::test]
 async fn null_keys_and_orphans_are_counted() {
     let session = shop().await;
-    run(&session, "CREATE OR REPLACE TABLE profiles AS SELECT * FROM profiles UNION ALL SELECT NULL, 'DE', 1, [], NULL").await.unwrap();
+    run(
+        &session,
+        "CREATE OR REPLACE TABLE profiles AS SELECT * FROM profiles UNION ALL SELECT NULL, 'DE', 1, [], NULL",
+    )
+    .await
+    .unwrap();
     run(&session, "CREATE SEGMENT germans AS country = 'DE' OR did(event_type = 'purchase')").await.unwrap();
     run(&session, "EVALUATE ALL SEGMENTS").await.unwrap();
     insta::assert_snapshot!(
