@@ -6,6 +6,7 @@ pub mod diagnostic;
 pub mod engine;
 pub mod error;
 pub mod planner;
+pub mod pql;
 pub mod profile;
 pub mod resolve;
 pub mod segment;

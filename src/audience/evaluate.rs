@@ -30,6 +30,21 @@ pub(super) struct Evaluator {
     pub(super) id: Arc<str>,
 }
 
+/// Why the next state of an audience could not be made.
+#[derive(Clone, Debug)]
+pub(super) enum Fault {
+    /// What is stored of this one stands against it; the others go on.
+    Alone(Error),
+    /// It could not be written: the disk is full, or the bucket not ours. The run ends and leaves all as it was.
+    Run(Error),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Alone(error)
+    }
+}
+
 /// The next state of one audience.
 #[derive(Clone, Debug)]
 pub(super) struct Next {
@@ -60,7 +75,7 @@ impl Evaluator {
         segment: &str,
         before: Option<&Segment>,
         members: &RoaringBitmap,
-    ) -> Result<Next> {
+    ) -> Result<Next, Fault> {
         if let Some(before) = before {
             let mark = self.mark(before).await?;
             self.refuse_older(segment, &mark)?;
@@ -120,23 +135,24 @@ impl Evaluator {
         segment: &str,
         before: Option<&Segment>,
         members: &RoaringBitmap,
-    ) -> Result<Next> {
+    ) -> Result<Next, Fault> {
         let population = &self.population.keys;
         let mut diff = self.diff(members);
         let mut rows = Rows::new(&self.layout);
-        let mut writer = Writer::new(Arc::clone(&self.layout), Arc::clone(&self.store), segment)?;
+        let mut writer =
+            Writer::new(Arc::clone(&self.layout), Arc::clone(&self.store), segment).map_err(Fault::Run)?;
         if let Some(before) = before {
             let mut batches = read::rows(&self.layout, &self.store, before).await?;
             while let Some(batch) = batches.try_next().await? {
                 let stored = Stored::new(&batch)?;
                 diff.stored(&stored, &mut rows)?;
-                writer.write(&rows.take(&stored.keys, population)?).await?;
+                writer.write(&rows.take(&stored.keys, population)?).await.map_err(Fault::Run)?;
             }
         }
         let none_stored = new_empty_array(self.layout.key_type());
         loop {
             let more = diff.rest(BATCH, &mut rows);
-            writer.write(&rows.take(&none_stored, population)?).await?;
+            writer.write(&rows.take(&none_stored, population)?).await.map_err(Fault::Run)?;
             if !more {
                 break;
             }
@@ -148,7 +164,7 @@ impl Evaluator {
             members: change.members,
             exited,
         };
-        let add = writer.finish(&mark).await?;
+        let add = writer.finish(&mark).await.map_err(Fault::Run)?;
         let file = Some(add.path.clone());
         let mut actions = before.map_or(vec![], removals);
         actions.push(Action::Add(add));

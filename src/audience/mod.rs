@@ -48,7 +48,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use datafusion::catalog::TableProvider;
 use datafusion::common::runtime::SpawnedTask;
 use deltalake_core::kernel::Action;
-use futures::stream::{StreamExt, iter};
+use futures::stream::{StreamExt, TryStreamExt, iter};
 use object_store::{ObjectStore, ObjectStoreExt};
 use roaring::RoaringBitmap;
 use serde_json::json;
@@ -57,7 +57,7 @@ use url::Url;
 use crate::bug;
 use crate::diagnostic::{Kind, nearest};
 use crate::error::{Error, Result};
-use evaluate::{Evaluator, Next};
+use evaluate::{Evaluator, Fault, Next};
 use history::History;
 use layout::Layout;
 use log::{Appended, Log, Operation, Segment, State};
@@ -85,14 +85,19 @@ impl Audiences {
     }
 
     /// Stores what the run found, all of it in one version of the table. A segment whose stored audience is of a
-    /// later instant is refused, and so is one whose stored rows cannot be read; the others go on. Where nothing
-    /// changes nothing is written.
+    /// later instant is refused, and so is one whose stored rows cannot be read; the others go on. If something
+    /// cannot be written, nothing is stored. Where nothing changes nothing is written.
     pub async fn commit(&self, run: &Run) -> Result<Vec<Outcome>> {
         let evaluator = self.evaluator(run)?;
         let mut prepared: Vec<Prepared> = run.members.iter().map(|_| Prepared::default()).collect();
         for _ in 0..ATTEMPTS {
             let state = self.log.load().await?;
-            self.prepare(&evaluator, run, &state, &mut prepared).await?;
+            if let Err(e) = self.prepare(&evaluator, run, &state, &mut prepared).await {
+                for file in prepared.iter().filter_map(Prepared::file) {
+                    self.discard(file).await;
+                }
+                return Err(e);
+            }
             let actions: Vec<Action> = prepared.iter().flat_map(Prepared::actions).cloned().collect();
             if actions.is_empty()
                 || self.log.append(&state, Operation::Evaluate, actions, &report(run, &prepared)?).await?
@@ -229,8 +234,7 @@ impl Audiences {
             let before = state.segments.get(segment).cloned();
             if !prepared[at].stands(before.as_deref()) {
                 if let Some(file) = prepared[at].file() {
-                    // Nobody will name it any more; if it stays, it is an orphan like those of a crash.
-                    drop(self.store.delete(&self.layout.full_path(file)?).await);
+                    self.discard(file).await;
                 }
                 stale.push((at, segment.clone(), members.clone(), before));
             }
@@ -240,18 +244,28 @@ impl Audiences {
                 let evaluator = evaluator.clone();
                 async move {
                     let basis = before.clone();
-                    let next =
-                        on_its_own(
-                            async move { evaluator.prepare(&segment, before.as_deref(), &members).await },
-                        );
-                    (at, Prepared { next: Some(next.await), basis })
+                    let work = async move {
+                        match evaluator.prepare(&segment, before.as_deref(), &members).await {
+                            Ok(next) => Ok(Ok(next)),
+                            Err(Fault::Alone(e)) => Ok(Err(e)),
+                            Err(Fault::Run(e)) => Err(e),
+                        }
+                    };
+                    Ok::<_, Error>((at, Prepared { next: Some(on_its_own(work).await?), basis }))
                 }
             })
             .buffer_unordered(at_once());
-        while let Some((at, next)) = anew.next().await {
+        while let Some((at, next)) = anew.try_next().await? {
             prepared[at] = next;
         }
         Ok(())
+    }
+
+    /// Deletes a file that no commit will name. If it stays, it is an orphan like those of a crash.
+    async fn discard(&self, file: &str) {
+        if let Ok(path) = self.layout.full_path(file) {
+            drop(self.store.delete(&path).await);
+        }
     }
 
     fn outpaced(&self) -> Error {

@@ -210,12 +210,12 @@ async fn prepare(
                 continue;
             }
         };
-        match parse_rule(&segment, &bound) {
+        match parse_rule(scope, &segment, &bound) {
             Ok(rule) => {
                 let batch = stores.entry(segment.store.clone()).or_insert(Batch { bound, rules: vec![] });
                 batch.rules.push((segment, rule));
             }
-            Err(fault) => report.failed(name, &Error::from(fault.in_source(&source_of(&segment)))),
+            Err(error) => report.failed(name, &error.in_source(&source_of(&segment))),
         }
     }
     Ok(stores)

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::diagnostic::{Diagnostic, Kind, Source, Span, offset_of};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::planner;
 use crate::segment::{Language, Segment};
 use crate::statement::{Dialect, RECURSION_LIMIT, Statement};
@@ -142,13 +142,14 @@ async fn expand(call: &Call, scope: &Arc<Scope>, statement: &Statement) -> Resul
     };
     let place = place(rule);
     let source = rule_source(&segment, place, &statement.source);
-    let expr = parse_rule(&segment, &bound).map_err(|fault| in_statement(fault, place, &source))?;
-    let program = scope.resolve(&segment.name, &expr, &bound).map_err(|error| match error {
-        crate::error::Error::Wrong(faults) => crate::error::Error::Wrong(
-            faults.into_iter().map(|fault| in_statement(fault, place, &source)).collect(),
-        ),
+    let placed = |error| match error {
+        Error::Wrong(faults) => {
+            Error::Wrong(faults.into_iter().map(|fault| in_statement(fault, place, &source)).collect())
+        }
         failed => failed,
-    })?;
+    };
+    let expr = parse_rule(scope, &segment, &bound).map_err(placed)?;
+    let program = scope.resolve(&segment.name, &expr, &bound).map_err(placed)?;
     query(&planner::to_sql(&program))
 }
 

@@ -178,7 +178,7 @@ impl Engine {
         Ok(audiences)
     }
 
-    /// A declared table, opened once a version.
+    /// A declared table, opened once a version where that shows all there is.
     async fn open_table(
         &self,
         table: &source::Table,
@@ -191,6 +191,9 @@ impl Engine {
             return Ok(provider);
         }
         let provider = source::open(table, state).await?;
+        if !table.stays_open() {
+            return Ok(provider);
+        }
         self.tables.write().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&provider));
         Ok(provider)
     }

@@ -16,8 +16,9 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::audience::Stored;
 use crate::bug;
 use crate::diagnostic::{Diagnostic, Kind, Source};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::planner;
+use crate::pql;
 use crate::profile::{Bound, ProfileStore, Referrer, column_names};
 use crate::resolve::{self, Context, Member, Program, Resolver};
 use crate::segment::{Expr, Language, Segment};
@@ -231,7 +232,7 @@ impl Scope {
         let segment = self.segment(name)?.ok_or_else(|| self.unknown_segment(name))?;
         let bound = self.bound(&segment.store).await?;
         let source = source_of(&segment);
-        let rule = parse_rule(&segment, &bound).map_err(|fault| fault.in_source(&source))?;
+        let rule = parse_rule(self, &segment, &bound).map_err(|error| error.in_source(&source))?;
         let program = self.resolve(name, &rule, &bound).map_err(|error| error.in_source(&source))?;
         Ok(planner::to_sql(&program))
     }
@@ -329,10 +330,12 @@ impl resolve::Segments for Rules<'_> {
             Err(error) => return Some(Err(Diagnostic::new(error.kind(), error.message()))),
         };
         let source = source_of(&segment);
-        let (store, rule) = (segment.store.clone(), parse_rule(&segment, self.bound));
-        Some(
-            rule.map(|rule| Member { store, rule, source: source.clone() }).map_err(|f| f.in_source(&source)),
-        )
+        let (store, rule) = (segment.store.clone(), parse_rule(self.scope, &segment, self.bound));
+        Some(match rule {
+            Ok(rule) => Ok(Member { store, rule, source }),
+            Err(Error::Wrong(faults)) if !faults.is_empty() => Err(faults[0].clone().in_source(&source)),
+            Err(error) => Err(Diagnostic::new(error.kind(), error.message())),
+        })
     }
 
     fn names(&self) -> Vec<String> {
@@ -341,12 +344,18 @@ impl resolve::Segments for Rules<'_> {
 }
 
 /// A segment's rule as an expression.
-pub(super) fn parse_rule(segment: &Segment, bound: &Arc<Bound>) -> crate::diagnostic::Result<Expr> {
-    let _ = bound;
+pub(super) fn parse_rule(scope: &Scope, segment: &Segment, bound: &Bound) -> Result<Expr> {
     match segment.language {
-        Language::Sql => statement::parse_rule(&segment.rule),
+        Language::Sql => Ok(statement::parse_rule(&segment.rule)?),
         Language::Pql | Language::PqlJson => {
-            Err(Diagnostic::new(Kind::Unsupported, "rules in PQL are not read by this build"))
+            // Another store's segments are about other profiles.
+            let known = |id: &str| {
+                let other = scope.segment(id).ok().flatten()?;
+                (other.store == segment.store).then(|| id.to_owned())
+            };
+            let context = pql::Context { store: bound, now: scope.now, segment: &known };
+            let query = pql::compile(&segment.rule, segment.language, &context)?;
+            Ok(pql::lower(&query, &context)?)
         }
     }
 }

@@ -39,7 +39,7 @@ impl Session {
             rule: source.text.to_string(),
         };
         let bound = scope.bound(&segment.store).await?;
-        let rule = parse_rule(&segment, &bound).map_err(|fault| fault.in_source(source))?;
+        let rule = parse_rule(&scope, &segment, &bound).map_err(|error| error.in_source(source))?;
         let program = scope.resolve(&segment.name, &rule, &bound).map_err(|error| error.in_source(source))?;
         let sql = planner::to_sql(&program);
         let state = scope.state();

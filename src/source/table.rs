@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use arrow_schema::{Field, Schema};
+use arrow_schema::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -46,6 +46,29 @@ pub struct Location {
     /// Subfolders are searched too. Folders named `k=v` always are.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deep: bool,
+}
+
+impl Table {
+    /// The Parquet files that coterie itself wrote into the folder at `url`, with the columns that it gave them.
+    pub fn parquet(name: &str, url: &str, columns: SchemaRef) -> Self {
+        let url = format!("{}/", url.trim_end_matches('/'));
+        Self {
+            name: name.to_owned(),
+            format: Format::Parquet,
+            locations: vec![Location { url, pattern: Some("[!._]*.parquet".to_owned()), deep: false }],
+            columns: Schema::new(columns.fields().clone()),
+            columns_declared: true,
+            partition_columns: vec![],
+            options: BTreeMap::new(),
+            order: vec![],
+        }
+    }
+
+    /// May a provider serve several statements? One of a Delta table shows the version that was newest when it was
+    /// opened; the others look at their files at every scan.
+    pub fn stays_open(&self) -> bool {
+        self.format != Format::Delta
+    }
 }
 
 impl Location {

@@ -6,10 +6,35 @@ use crate::common::{fails, run, session, shop, show};
 async fn members_enter_stay_and_leave() {
     let session = shop().await;
     run(&session, "CREATE SEGMENT buyers AS did(event_type = 'purchase', INTERVAL '14 days')").await.unwrap();
-    insta::assert_snapshot!(show(&session, "EVALUATE SEGMENT buyers AS OF TIMESTAMP '2026-05-21'").await, @r"");
-    insta::assert_snapshot!(show(&session, "EVALUATE SEGMENT buyers AS OF '2026-06-06'").await, @r"");
-    insta::assert_snapshot!(show(&session, "EVALUATE SEGMENT buyers AS OF '2026-06-06'").await, @r"");
-    insta::assert_snapshot!(show(&session, "SELECT * FROM audience.buyers ORDER BY profile_id").await, @r"");
+    insta::assert_snapshot!(show(&session, "EVALUATE SEGMENT buyers AS OF TIMESTAMP '2026-05-21'").await, @r#"
+    +---------+-----------+---------+---------+--------+---------+
+    | segment | status    | members | entered | exited | message |
+    +---------+-----------+---------+---------+--------+---------+
+    | buyers  | evaluated | 1       | 1       | 0      |         |
+    +---------+-----------+---------+---------+--------+---------+
+    "#);
+    insta::assert_snapshot!(show(&session, "EVALUATE SEGMENT buyers AS OF '2026-06-06'").await, @r#"
+    +---------+-----------+---------+---------+--------+---------+
+    | segment | status    | members | entered | exited | message |
+    +---------+-----------+---------+---------+--------+---------+
+    | buyers  | evaluated | 1       | 1       | 1      |         |
+    +---------+-----------+---------+---------+--------+---------+
+    "#);
+    insta::assert_snapshot!(show(&session, "EVALUATE SEGMENT buyers AS OF '2026-06-06'").await, @r#"
+    +---------+-----------+---------+---------+--------+---------+
+    | segment | status    | members | entered | exited | message |
+    +---------+-----------+---------+---------+--------+---------+
+    | buyers  | evaluated | 1       | 0       | 0      |         |
+    +---------+-----------+---------+---------+--------+---------+
+    "#);
+    insta::assert_snapshot!(show(&session, "SELECT * FROM audience.buyers ORDER BY profile_id").await, @r#"
+    +------------+----------+----------------------+----------------------+----------------------+
+    | profile_id | status   | entered_at           | last_qualified_at    | exited_at            |
+    +------------+----------+----------------------+----------------------+----------------------+
+    | p2         | realized | 2026-06-06T00:00:00Z | 2026-06-06T00:00:00Z |                      |
+    | p4         | exited   | 2026-05-21T00:00:00Z | 2026-05-21T00:00:00Z | 2026-06-06T00:00:00Z |
+    +------------+----------+----------------------+----------------------+----------------------+
+    "#);
     let earlier = show(&session, "EVALUATE SEGMENT buyers AS OF '2026-06-01'").await;
     assert!(earlier.contains("failed") && earlier.contains("error[conflict]"), "{earlier}");
 }
@@ -18,7 +43,13 @@ async fn members_enter_stay_and_leave() {
 async fn a_dry_run_keeps_nothing() {
     let session = shop().await;
     run(&session, "CREATE SEGMENT germans AS country = 'DE'").await.unwrap();
-    insta::assert_snapshot!(show(&session, "EVALUATE ALL SEGMENTS DRY RUN").await, @r"");
+    insta::assert_snapshot!(show(&session, "EVALUATE ALL SEGMENTS DRY RUN").await, @r#"
+    +---------+---------+---------+---------+--------+---------+
+    | segment | status  | members | entered | exited | message |
+    +---------+---------+---------+---------+--------+---------+
+    | germans | counted | 3       | 3       | 0      |         |
+    +---------+---------+---------+---------+--------+---------+
+    "#);
     let error = fails(&session, "SELECT * FROM audience.germans").await;
     assert!(error.contains("has not been evaluated yet"), "{error}");
     let tables = show(&session, "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('segment', 'audience')").await;
@@ -76,10 +107,28 @@ async fn a_rule_that_fails_fails_alone() {
     let session = shop().await;
     run(&session, "CREATE SEGMENT germans AS country = 'DE'; CREATE SEGMENT ratios AS 1000 / (points - 100) > 1;
         CREATE SEGMENT views AS times(event_type = 'product_view') > 0; CREATE SEGMENT cheap AS min(price) < 50").await.unwrap();
-    insta::assert_snapshot!(show(&session, "EVALUATE ALL SEGMENTS").await, @r"");
+    insta::assert_snapshot!(show(&session, "EVALUATE ALL SEGMENTS").await, @r#"
+    +---------+-----------+---------+---------+--------+------------------------------------+
+    | segment | status    | members | entered | exited | message                            |
+    +---------+-----------+---------+---------+--------+------------------------------------+
+    | cheap   | evaluated | 2       | 2       | 0      |                                    |
+    | germans | evaluated | 3       | 3       | 0      |                                    |
+    | ratios  | failed    |         |         |        | error[execution]: division by zero |
+    | views   | evaluated | 1       | 1       | 0      |                                    |
+    +---------+-----------+---------+---------+--------+------------------------------------+
+    "#);
     // A column that has vanished.
     run(&session, "CREATE OR REPLACE TABLE events AS SELECT profile_id, _id, \"timestamp\", event_type, sku, search_term FROM events").await.unwrap();
-    insta::assert_snapshot!(show(&session, "EVALUATE ALL SEGMENTS").await, @r"");
+    insta::assert_snapshot!(show(&session, "EVALUATE ALL SEGMENTS").await, @r#"
+    +---------+-----------+---------+---------+--------+-------------------------------------+
+    | segment | status    | members | entered | exited | message                             |
+    +---------+-----------+---------+---------+--------+-------------------------------------+
+    | cheap   | failed    |         |         |        | error[name]: unknown column `price` |
+    | germans | evaluated | 3       | 0       | 0      |                                     |
+    | ratios  | failed    |         |         |        | error[execution]: division by zero  |
+    | views   | evaluated | 1       | 0       | 0      |                                     |
+    +---------+-----------+---------+---------+--------+-------------------------------------+
+    "#);
 }
 
 #[tokio::test]
@@ -104,7 +153,13 @@ async fn null_keys_and_orphans_are_counted() {
     run(&session, "EVALUATE ALL SEGMENTS").await.unwrap();
     insta::assert_snapshot!(
         show(&session, "SELECT segment, members, entered, exited, profiles, null_keys, events, orphan_events FROM coterie.evaluations").await,
-        @r""
+        @r#"
+    +---------+---------+---------+--------+----------+-----------+--------+---------------+
+    | segment | members | entered | exited | profiles | null_keys | events | orphan_events |
+    +---------+---------+---------+--------+----------+-----------+--------+---------------+
+    | germans | 6       | 6       | 0      | 6        | 1         | 17     | 2             |
+    +---------+---------+---------+--------+----------+-----------+--------+---------------+
+    "#
     );
 }
 

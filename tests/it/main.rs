@@ -1,6 +1,8 @@
 //! Integration tests: one binary, a module a subject.
 
+mod audience;
 mod common;
 mod errors;
 mod evaluate;
+mod real_data;
 mod rules;

@@ -33,6 +33,7 @@
 //! documentation says which comes first.
 
 pub mod aggregate;
+mod args;
 pub mod higher_order;
 pub mod kernel;
 pub mod registry;

@@ -8,7 +8,7 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 
-use crate::{aggregate, scalar, window};
+use crate::{aggregate, higher_order, scalar, window};
 
 /// Every scalar function.
 pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
@@ -16,10 +16,41 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         // recency, frequency, monetary
         scalar::days_since::days_since_udf(),
         // sets
+        scalar::bitmap_and::bitmap_and_udf(),
+        scalar::bitmap_and_not::bitmap_and_not_udf(),
+        scalar::bitmap_contains::bitmap_contains_udf(),
+        scalar::bitmap_count::bitmap_count_udf(),
+        scalar::bitmap_from_array::bitmap_from_array_udf(),
+        scalar::bitmap_or::bitmap_or_udf(),
+        scalar::bitmap_to_array::bitmap_to_array_udf(),
+        scalar::bitmap_xor::bitmap_xor_udf(),
         // sketches
+        scalar::theta_union::theta_union_udf(),
+        scalar::theta_intersect::theta_intersect_udf(),
+        scalar::theta_a_not_b::theta_a_not_b_udf(),
+        scalar::theta_estimate::theta_estimate_udf(),
+        scalar::theta_lower_bound::theta_lower_bound_udf(),
+        scalar::theta_upper_bound::theta_upper_bound_udf(),
+        scalar::hll_union::hll_union_udf(),
+        scalar::hll_estimate::hll_estimate_udf(),
+        scalar::hll_lower_bound::hll_lower_bound_udf(),
+        scalar::hll_upper_bound::hll_upper_bound_udf(),
+        scalar::kll_union::kll_union_udf(),
+        scalar::kll_quantile::kll_quantile_udf(),
+        scalar::kll_rank::kll_rank_udf(),
+        scalar::kll_count::kll_count_udf(),
         // lists and maps
+        scalar::map_to_entries::map_to_entries_udf(),
+        // sequences and text
+        scalar::regexp_group::regexp_group_udf(),
+        scalar::steps_in_order::steps_in_order_udf(),
         // calendar
+        scalar::anniversary_in::anniversary_in_udf(),
+        scalar::period_end::period_end_udf(),
+        scalar::period_start::period_start_udf(),
+        scalar::with_year::with_year_udf(),
         // splits
+        scalar::split_bucket::split_bucket_udf(),
     ]
 }
 
@@ -51,7 +82,17 @@ pub fn all_aggregate() -> Vec<Arc<AggregateUDF>> {
         aggregate::most_frequent::most_frequent_udaf(),
         aggregate::attribute::attribute_udaf(),
         // sets
+        aggregate::bitmap_build::bitmap_build_udaf(),
+        aggregate::bitmap_intersect_agg::bitmap_intersect_agg_udaf(),
+        aggregate::bitmap_union_agg::bitmap_union_agg_udaf(),
         // sketches
+        aggregate::theta_sketch::theta_sketch_udaf(),
+        aggregate::theta_union_agg::theta_union_agg_udaf(),
+        aggregate::theta_intersect_agg::theta_intersect_agg_udaf(),
+        aggregate::hll_sketch::hll_sketch_udaf(),
+        aggregate::hll_union_agg::hll_union_agg_udaf(),
+        aggregate::kll_sketch::kll_sketch_udaf(),
+        aggregate::kll_union_agg::kll_union_agg_udaf(),
     ]
 }
 
@@ -69,6 +110,16 @@ pub fn all_window() -> Vec<Arc<WindowUDF>> {
 pub fn all_higher_order() -> Vec<Arc<HigherOrderUDF>> {
     vec![
         // lists and maps
+        higher_order::array_all_match::array_all_match_hof(),
+        higher_order::array_none_match::array_none_match_hof(),
+        higher_order::array_exists::array_exists_hof(),
+        higher_order::array_forall::array_forall_hof(),
+        higher_order::array_reduce::array_reduce_hof(),
+        higher_order::array_top_n::array_top_n_hof(),
+        higher_order::array_bottom_n::array_bottom_n_hof(),
+        higher_order::array_group_by::array_group_by_hof(),
+        higher_order::map_filter::map_filter_hof(),
+        higher_order::map_any_match::map_any_match_hof(),
     ]
 }
 

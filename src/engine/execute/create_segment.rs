@@ -45,7 +45,7 @@ pub(super) async fn run(session: &Session, create: &CreateSegment, statement: &S
 /// A rule that is kept is known to resolve and to plan.
 async fn check(scope: &Arc<Scope>, segment: &Segment) -> Result<()> {
     let bound = scope.bound(&segment.store).await?;
-    let rule = parse_rule(segment, &bound)?;
+    let rule = parse_rule(scope, segment, &bound)?;
     let program = scope.resolve(&segment.name, &rule, &bound)?;
     scope.check(&program).await
 }

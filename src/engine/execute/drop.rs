@@ -54,7 +54,7 @@ async fn uses(scope: &std::sync::Arc<Scope>, segment: &str, other: &str) -> Resu
         return Ok(false);
     }
     let Ok(bound) = scope.bound(&segment.store).await else { return Ok(false) };
-    let Ok(rule) = parse_rule(&segment, &bound) else { return Ok(false) };
+    let Ok(rule) = parse_rule(scope, &segment, &bound) else { return Ok(false) };
     let mut found = false;
     walk(&rule, &mut |part| {
         if let Node::Form { form: Form::InSegment, args } = &part.node {

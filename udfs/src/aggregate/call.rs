@@ -32,8 +32,9 @@ pub(crate) struct Call {
 
 impl Call {
     /// The call an accumulator is made for.
-    pub(crate) fn physical(function: &'static str, args: &AccumulatorArgs) -> Self {
-        Self::of(function, args.expr_fields, args.exprs)
+    pub(crate) fn physical(function: &'static str, args: &AccumulatorArgs) -> Result<Self> {
+        without_distinct(function, args.is_distinct)?;
+        Ok(Self::of(function, args.expr_fields, args.exprs))
     }
 
     /// The call a window is evaluated for.
@@ -51,6 +52,7 @@ impl Call {
         call: &AggregateFunction,
         context: &SimplifyContext,
     ) -> Result<Option<Self>> {
+        without_distinct(function, call.params.distinct)?;
         let mut constants = vec![];
         let mut types = vec![];
         for arg in &call.params.args {
@@ -191,6 +193,14 @@ pub(crate) fn span(
         }
         SpanError::Zone(zone) => plan_datafusion_err!("{function}: unknown time zone `{zone}`"),
     })
+}
+
+/// `DISTINCT` would be about rows, which none of the functions here compare.
+pub(crate) fn without_distinct(function: &str, distinct: bool) -> Result<()> {
+    if distinct {
+        return plan_err!("{function} does not take DISTINCT; select the distinct rows in a subquery");
+    }
+    Ok(())
 }
 
 /// Wrong number of arguments.

@@ -150,7 +150,7 @@ impl<F: EventFunction> AggregateUDFImpl for EventAggregate<F> {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        let bound = self.function.bind(&Call::physical(F::NAME, &args))?;
+        let bound = self.function.bind(&Call::physical(F::NAME, &args)?)?;
         Ok(Box::new(EventAccumulator { bound, ticks: vec![], masks: vec![] }))
     }
 
@@ -159,7 +159,7 @@ impl<F: EventFunction> AggregateUDFImpl for EventAggregate<F> {
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        let bound = self.function.bind(&Call::physical(F::NAME, &args))?;
+        let bound = self.function.bind(&Call::physical(F::NAME, &args)?)?;
         Ok(Box::new(EventGroups { bound, rows: EventBuffer::default(), n_groups: 0 }))
     }
 

@@ -56,7 +56,7 @@ impl<F: MaskFunction> Default for MaskAggregate<F> {
 
 impl<F: MaskFunction> MaskAggregate<F> {
     fn bind(&self, args: &AccumulatorArgs) -> Result<Box<dyn Masks>> {
-        self.function.bind(&Call::physical(F::NAME, args))
+        self.function.bind(&Call::physical(F::NAME, args)?)
     }
 }
 

@@ -8,6 +8,8 @@
 //! | `events` | the accumulator of functions of times and conditions |
 //! | `valued` | the same with a value to each row |
 //! | `masks` | the accumulator of functions that ask only what ever happened |
+//! | `summary` | the accumulator of sets and sketches |
+//! | `sketch` | the arguments of sketches, and how values are hashed |
 //! | `values` | values of any type as numbers |
 //! | `pattern` | the arguments of the functions that take a pattern |
 
@@ -15,14 +17,23 @@ pub(crate) mod call;
 pub(crate) mod events;
 pub(crate) mod masks;
 pub(crate) mod pattern;
+pub(crate) mod sketch;
+pub(crate) mod summary;
 pub(crate) mod valued;
 pub(crate) mod values;
 
 pub mod attribute;
+pub mod bitmap_build;
+pub mod bitmap_intersect_agg;
+pub mod bitmap_union_agg;
 pub mod cohort_retention;
 pub mod did_then;
 pub mod did_without;
+pub mod hll_sketch;
+pub mod hll_union_agg;
 pub mod inter_event_time;
+pub mod kll_sketch;
+pub mod kll_union_agg;
 pub mod most_frequent;
 pub mod nth_time;
 pub mod retention;
@@ -32,6 +43,9 @@ pub mod sequence_match_events;
 pub mod sequence_next_node;
 pub mod session_count;
 pub mod session_durations;
+pub mod theta_intersect_agg;
+pub mod theta_sketch;
+pub mod theta_union_agg;
 pub mod top_k_latest;
 pub mod touch;
 pub mod trend;

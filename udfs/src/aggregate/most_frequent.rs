@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use super::call::{unpacked, wrong_arity};
+use super::call::{unpacked, without_distinct, wrong_arity};
 use super::values::Interner;
 use crate::kernel::counts::{Counts, Entry, modes};
 
@@ -84,6 +84,7 @@ impl AggregateUDFImpl for MostFrequent {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        without_distinct("most_frequent", args.is_distinct)?;
         Ok(Box::new(OneGroup(AllGroups::new(args.return_type())?)))
     }
 
@@ -92,6 +93,7 @@ impl AggregateUDFImpl for MostFrequent {
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        without_distinct("most_frequent", args.is_distinct)?;
         Ok(Box::new(AllGroups::new(args.return_type())?))
     }
 

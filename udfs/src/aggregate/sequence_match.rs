@@ -26,7 +26,8 @@ pub fn sequence_match_udaf() -> Arc<AggregateUDF> {
                    - `.`: any one row; `.*`: any number of rows.\n\
                    - `(?t<=3600)`: the time since the row before; also `<`, `>=`, `>` and `==`. In seconds (days, if `ts` is a \
                    date). Rows in between are passed over.\n\n\
-                   The answers are those of ClickHouse's `sequenceMatch`. Rows of one time, whose order it leaves open, are \
+                   The answers are those of ClickHouse's `sequenceMatch`, but a condition that is NULL does not hide the row from \
+                   the others. Rows of one time, whose order it leaves open, are \
                    ordered by which conditions hold, the first condition alone coming first.",
     syntax_example = "sequence_match(pattern, ts, c1, … cn)",
     sql_example = "```sql

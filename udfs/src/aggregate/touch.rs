@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
 use datafusion_macros::user_doc;
 
 use super::call::{coerce_ts, unpacked, wrong_arity};
-use super::events::Ticks;
+use super::events::{Ticks, truths};
 use super::values::Interner;
 
 /// `first_touch(value, ts)`
@@ -250,7 +250,7 @@ impl GroupsAccumulator for AllGroups {
         let ticks: ArrayRef = Arc::new(Int64Array::new(ticks.values, ticks.nulls));
         let Some(filter) = filter else { return Ok(vec![ticks, Arc::clone(&values[0])]) };
         // A state without a time is passed over when it is merged.
-        let unwanted = arrow::compute::not(&arrow::compute::prep_null_mask_filter(filter))?;
+        let unwanted = BooleanArray::new(!&truths(filter), None);
         Ok(vec![arrow::compute::nullif(&ticks, &unwanted)?, Arc::clone(&values[0])])
     }
 

@@ -57,7 +57,7 @@ const STATE: [&str; 5] = ["n", "mean_x", "mean_y", "xx", "xy"];
 
 impl Trend {
     fn points(args: &AccumulatorArgs) -> Result<Points> {
-        let tick = Call::physical("trend", args).scale(0)?.tick_seconds();
+        let tick = Call::physical("trend", args)?.scale(0)?.tick_seconds();
         Ok(Points { tick_days: tick / 86_400.0 })
     }
 }

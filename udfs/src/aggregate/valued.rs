@@ -70,7 +70,7 @@ impl<F: ValuedFunction> Default for ValuedAggregate<F> {
 
 impl<F: ValuedFunction> ValuedAggregate<F> {
     fn rows(&self, args: &AccumulatorArgs) -> Result<Rows> {
-        let bound = self.function.bind(&Call::physical(F::NAME, args))?;
+        let bound = self.function.bind(&Call::physical(F::NAME, args)?)?;
         let data_type = args.expr_fields[F::VALUE].data_type().clone();
         let values = Interner::new(&data_type)?;
         Ok(Rows { bound, value: F::VALUE, data_type, values })

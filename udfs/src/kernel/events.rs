@@ -122,7 +122,7 @@ impl<P: Copy> EventBuffer<P> {
         }
         self.compact();
         let n = self.groups.iter().max().map_or(0, |last| *last as usize + 1);
-        let mut place = offsets_of_unordered(&self.groups, n);
+        let mut place = offsets(&self.groups, 0, n);
         let mut groups = self.groups.clone();
         let mut ticks = self.ticks.clone();
         let mut payload = self.payload.clone();
@@ -148,10 +148,6 @@ fn offsets(groups: &[u32], base: u32, n: usize) -> Vec<usize> {
         offsets[group + 1] += offsets[group];
     }
     offsets
-}
-
-fn offsets_of_unordered(groups: &[u32], n: usize) -> Vec<usize> {
-    offsets(groups, 0, n)
 }
 
 /// Rows dealt to their groups.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use arrow::array::timezone::Tz;
 use arrow::datatypes::TimeUnit;
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
 
 use super::span::Scale;
 
@@ -56,6 +56,27 @@ impl Unit {
             Self::Year => i64::from(date.year()),
         }
     }
+
+    /// The local time at which the period of that number begins; `None` where the calendar does not
+    /// reach it.
+    fn first(self, number: i64) -> Option<NaiveDateTime> {
+        let midnight = |days: i64| {
+            NaiveDate::default().checked_add_signed(TimeDelta::try_days(days)?)?.and_hms_opt(0, 0, 0)
+        };
+        let month = |months: i64| {
+            let year = i32::try_from(months.div_euclid(12)).ok()?;
+            let month = u32::try_from(months.rem_euclid(12)).ok()? + 1;
+            NaiveDate::from_ymd_opt(year, month, 1)?.and_hms_opt(0, 0, 0)
+        };
+        match self {
+            Self::Hour => midnight(0)?.checked_add_signed(TimeDelta::try_hours(number)?),
+            Self::Day => midnight(number),
+            Self::Week => midnight(number.checked_mul(7)? - 3),
+            Self::Month => month(number),
+            Self::Quarter => month(number.checked_mul(3)?),
+            Self::Year => month(number.checked_mul(12)?),
+        }
+    }
 }
 
 /// Numbers the ticks of one column by period, in the zone of the column.
@@ -91,6 +112,35 @@ impl Periods {
         };
         Some(self.unit.number(local))
     }
+
+    /// The tick at which the period of that number begins; `None` where the calendar or the column
+    /// does not reach it.
+    pub fn start(&self, number: i64) -> Option<i64> {
+        let local = self.unit.first(number)?;
+        let utc = match self.zone {
+            Some(zone) => first_instant(zone, local)?,
+            None => local.and_utc(),
+        };
+        match &self.scale {
+            Scale::Timestamp(TimeUnit::Second, _) | Scale::Second => Some(utc.timestamp()),
+            Scale::Timestamp(TimeUnit::Millisecond, _) => Some(utc.timestamp_millis()),
+            Scale::Timestamp(TimeUnit::Microsecond, _) => {
+                utc.timestamp().checked_mul(1_000_000)?.checked_add(i64::from(utc.timestamp_subsec_micros()))
+            }
+            Scale::Timestamp(TimeUnit::Nanosecond, _) => utc.timestamp_nanos_opt(),
+            Scale::Day => Some(utc.timestamp().div_euclid(86_400)),
+        }
+    }
+}
+
+/// The first instant at which clocks show `local` or later. Where they go forward over midnight,
+/// the day begins later than at midnight.
+fn first_instant(zone: Tz, local: NaiveDateTime) -> Option<DateTime<Utc>> {
+    // Clocks have never been put forward by more than a day, nor by less than a quarter.
+    (0..=96)
+        .filter_map(|quarters| local.checked_add_signed(TimeDelta::try_minutes(15 * quarters)?))
+        .find_map(|local| zone.from_local_datetime(&local).earliest())
+        .map(|instant| instant.with_timezone(&Utc))
 }
 
 #[cfg(test)]
@@ -111,5 +161,29 @@ mod tests {
         assert_eq!((days.number(0), days.number(23 * 3600)), (Some(0), Some(1)));
         let months = Periods::new(Unit::Month, &scale).unwrap();
         assert_eq!(months.number(0), Some(1970 * 12));
+    }
+
+    #[test]
+    fn a_period_begins_where_its_number_does() {
+        for unit in [Unit::Hour, Unit::Day, Unit::Week, Unit::Month, Unit::Quarter, Unit::Year] {
+            let periods = Periods::new(unit, &Scale::Timestamp(TimeUnit::Second, None)).unwrap();
+            for tick in (-5_000_000_000..5_000_000_000).step_by(7_777_777) {
+                let number = periods.number(tick).unwrap();
+                let (start, end) = (periods.start(number).unwrap(), periods.start(number + 1).unwrap());
+                assert!(start <= tick && tick < end, "{unit:?} of {tick}");
+                assert_eq!((periods.number(start), periods.number(end - 1)), (Some(number), Some(number)));
+            }
+        }
+    }
+
+    #[test]
+    fn clocks_that_skip_midnight() {
+        // On 4 November 2018 clocks in Sao Paulo went from 00:00 to 01:00, 03:00 UTC.
+        let scale = Scale::Timestamp(TimeUnit::Second, Some("America/Sao_Paulo".into()));
+        let days = Periods::new(Unit::Day, &scale).unwrap();
+        let skipped = 1_541_300_400;
+        let number = days.number(skipped).unwrap();
+        assert_eq!((days.start(number), days.number(skipped - 1)), (Some(skipped), Some(number - 1)));
+        assert_eq!(days.start(number + 1), Some(skipped + 23 * 3600));
     }
 }

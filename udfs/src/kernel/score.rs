@@ -7,15 +7,20 @@ pub fn quantile_scores(values: &[Option<f64>], n: usize) -> Vec<Option<i64>> {
     sorted.sort_unstable_by(f64::total_cmp);
     let score = |value: f64| {
         let below = sorted.partition_point(|other| other.total_cmp(&value).is_lt());
-        (below * n / sorted.len()) as i64 + 1
+        class(below * n / sorted.len())
     };
     values.iter().map(|value| value.map(score)).collect()
 }
 
 /// The number of cuts a value reaches, and 1: below all of them is 1. Cuts are sorted.
 pub fn cut_scores(values: &[Option<f64>], cuts: &[f64]) -> Vec<Option<i64>> {
-    let score = |value: f64| cuts.partition_point(|cut| cut.total_cmp(&value).is_le()) as i64 + 1;
+    let score = |value: f64| class(cuts.partition_point(|cut| cut.total_cmp(&value).is_le()));
     values.iter().map(|value| value.map(score)).collect()
+}
+
+/// Classes are counted from 1.
+fn class(before: usize) -> i64 {
+    i64::try_from(before).map_or(i64::MAX, |before| before.saturating_add(1))
 }
 
 #[cfg(test)]

@@ -28,7 +28,8 @@ pub fn spacing(ticks: &[i64], unit: f64, scratch: &mut Vec<i64>) -> Option<Spaci
     let squares = scratch.iter().map(|distance| (*distance as f64 - mean).powi(2)).sum::<f64>();
     let sd = (scratch.len() > 1).then(|| (squares / (n - 1.0)).sqrt() * unit);
     let quartiles = [0.0, 0.25, 0.5, 0.75, 1.0].map(|p| quantile(scratch, p) * unit);
-    Some(Spacing { count: scratch.len() as i64, mean: mean * unit, sd, quartiles })
+    let count = i64::try_from(scratch.len()).ok()?;
+    Some(Spacing { count, mean: mean * unit, sd, quartiles })
 }
 
 /// The quantile of sorted values, on the line between its neighbours.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, TimestampSecondArray};
+use arrow::array::{ArrayRef, BooleanArray, StringArray, TimestampSecondArray};
 use coterie_udfs::testing::{AggregateTester, Arg};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::AggregateUDF;
@@ -66,33 +66,72 @@ pub(crate) fn check(
     expected: &[ScalarValue],
 ) {
     let groups = rows.iter().map(|row| row.group).collect::<Vec<_>>();
-    let all = AggregateTester::new(Arc::clone(&function), &args(rows)).unwrap();
+    let args = |picked: &[usize]| args(&picked.iter().map(|row| rows[*row]).collect::<Vec<_>>());
+    check_groups(function, &groups, args, expected, |answer| answer);
+}
+
+/// Checks the call over all roads, for rows of any kind: `groups` is the group of each row, `args`
+/// makes the arguments of some of the rows, `read` what is compared of an answer.
+pub(crate) fn check_groups(
+    function: Arc<AggregateUDF>,
+    groups: &[usize],
+    args: impl Fn(&[usize]) -> Vec<Arg>,
+    expected: &[ScalarValue],
+    read: impl Fn(ScalarValue) -> ScalarValue,
+) {
+    let scalars = |answers: &ArrayRef| scalars(answers).into_iter().map(&read).collect::<Vec<_>>();
+    let all =
+        AggregateTester::new(Arc::clone(&function), &args(&(0..groups.len()).collect::<Vec<_>>())).unwrap();
     let same = |road: &str, answers: ArrayRef| {
         assert_eq!(scalars(&answers), expected, "{road}");
     };
-    same("grouped", all.grouped(&groups, N_GROUPS, 7, None).unwrap());
-    same("grouped, in steps", all.grouped_in_steps(&groups, N_GROUPS, 100, 1).unwrap());
-    same("grouped, merged", all.grouped_merged(&groups, N_GROUPS).unwrap());
-    same("grouped, converted", all.grouped_converted(&groups, N_GROUPS, None).unwrap());
+    same("grouped", all.grouped(groups, N_GROUPS, 7, None).unwrap());
+    same("grouped, in steps", all.grouped_in_steps(groups, N_GROUPS, 100, 1).unwrap());
+    same("grouped, merged", all.grouped_merged(groups, N_GROUPS).unwrap());
+    same("grouped, converted", all.grouped_converted(groups, N_GROUPS, None).unwrap());
     let odd = groups.iter().map(|group| Some(group % 2 == 1)).collect::<BooleanArray>();
-    let filtered = scalars(&all.grouped(&groups, N_GROUPS, 5, Some(&odd)).unwrap());
-    let converted = scalars(&all.grouped_converted(&groups, N_GROUPS, Some(&odd)).unwrap());
+    let filtered = scalars(&all.grouped(groups, N_GROUPS, 5, Some(&odd)).unwrap());
+    let converted = scalars(&all.grouped_converted(groups, N_GROUPS, Some(&odd)).unwrap());
     assert_eq!(filtered, converted, "filtered");
     for group in (1..N_GROUPS).step_by(2) {
         assert_eq!(filtered[group], expected[group], "filtered");
     }
     for (group, expected) in expected.iter().enumerate() {
-        let of_group = rows.iter().filter(|row| row.group == group).copied().collect::<Vec<_>>();
+        let of_group = (0..groups.len()).filter(|row| groups[*row] == group).collect::<Vec<_>>();
         let one = AggregateTester::new(Arc::clone(&function), &args(&of_group)).unwrap();
-        assert_eq!(&one.evaluate().unwrap(), expected, "one accumulator");
+        assert_eq!(&read(one.evaluate().unwrap()), expected, "one accumulator");
         let n = of_group.len();
         let order = (0..n).rev().collect::<Vec<_>>();
-        assert_eq!(&one.merged(&order, &[]).unwrap(), expected, "reversed");
-        assert_eq!(&one.merged(&order, &[n / 3, n / 3, n / 2]).unwrap(), expected, "merged");
+        assert_eq!(&read(one.merged(&order, &[]).unwrap()), expected, "reversed");
+        assert_eq!(&read(one.merged(&order, &[n / 3, n / 3, n / 2]).unwrap()), expected, "merged");
         // Odd places first: neither sorted nor reversed.
         let order = (0..n).filter(|i| i % 2 == 1).chain((0..n).filter(|i| i % 2 == 0)).collect::<Vec<_>>();
-        assert_eq!(&one.merged(&order, &[n / 4]).unwrap(), expected, "shuffled");
+        assert_eq!(&read(one.merged(&order, &[n / 4]).unwrap()), expected, "shuffled");
     }
+}
+
+/// Checks the call over all roads against one accumulator over sorted rows; what that answers is
+/// checked against a definition elsewhere.
+pub(crate) fn check_self(function: Arc<AggregateUDF>, rows: &[Row], args: impl Fn(&[Row]) -> Vec<Arg>) {
+    let mut sorted = rows.to_vec();
+    sorted.sort_unstable_by_key(|row| (row.group, row.ts, row.mask));
+    let expected = (0..N_GROUPS).map(|group| {
+        let of_group = sorted.iter().filter(|row| row.group == group).copied().collect::<Vec<_>>();
+        AggregateTester::new(Arc::clone(&function), &args(&of_group)).unwrap().evaluate().unwrap()
+    });
+    let expected = expected.collect::<Vec<_>>();
+    check(Arc::clone(&function), rows, &args, &expected);
+    check_sliding(function, rows, args);
+}
+
+/// A value to each row, NULL now and then: made from the bits above `n_conditions`.
+pub(crate) fn value(rows: &[Row], n_conditions: u32) -> Arg {
+    let of = |row: &Row| [Some("b"), Some("a"), None, Some("")][(row.mask >> n_conditions & 3) as usize];
+    Arg::Column(Arc::new(rows.iter().map(of).collect::<StringArray>()))
+}
+
+pub(crate) fn text(text: &str) -> Arg {
+    Arg::Literal(ScalarValue::from(text))
 }
 
 /// Checks a moving frame against the same rows from scratch.

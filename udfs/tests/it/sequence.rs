@@ -2,14 +2,22 @@
 
 use coterie_udfs::aggregate::did_then::did_then_udaf;
 use coterie_udfs::aggregate::did_without::did_without_udaf;
+use coterie_udfs::aggregate::sequence_count::sequence_count_udaf;
+use coterie_udfs::aggregate::sequence_match::sequence_match_udaf;
+use coterie_udfs::aggregate::sequence_match_events::sequence_match_events_udaf;
+use coterie_udfs::aggregate::sequence_next_node::sequence_next_node_udaf;
 use coterie_udfs::aggregate::window_funnel::window_funnel_udaf;
-use coterie_udfs::testing::{AggregateTester, Arg};
+use coterie_udfs::testing::Arg;
 use datafusion::common::ScalarValue;
 use proptest::prelude::*;
 
-use crate::roads::{N_GROUPS, Row, check, check_sliding, condition, each_group, rows, seconds, ts};
+use crate::roads::{
+    Row, check, check_self, check_sliding, condition, each_group, rows, seconds, text, ts, value,
+};
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     #[test]
     fn did_then_is_some_pair(rows in rows(2), within in prop::option::of(0_i64..20)) {
         let expected = each_group(&rows, |events| {
@@ -90,14 +98,77 @@ proptest! {
             args.extend(chosen.map(|(_, name)| Arg::Literal(ScalarValue::from(*name))));
             args
         };
-        let mut sorted = rows.clone();
-        sorted.sort_unstable_by_key(|row| (row.group, row.ts, row.mask));
-        let expected = (0..N_GROUPS)
-            .map(|group| {
-                let of_group = sorted.iter().filter(|row| row.group == group).copied().collect::<Vec<_>>();
-                AggregateTester::new(window_funnel_udaf(), &args(&of_group)).unwrap().evaluate().unwrap()
-            })
-            .collect::<Vec<_>>();
-        check(window_funnel_udaf(), &rows, args, &expected);
+        check_self(window_funnel_udaf(), &rows, args);
     }
+
+    #[test]
+    fn sequence_match_is_some_way_through(rows in rows(3), pattern in pattern(false)) {
+        /// Whether the parts match the first of the events and on.
+        fn matches(parts: &[&str], events: &[u32]) -> bool {
+            match (parts, events) {
+                ([], _) => true,
+                ([".*", rest @ ..], _) => (0..=events.len()).any(|skipped| matches(rest, &events[skipped..])),
+                ([_, ..], []) => false,
+                ([".", rest @ ..], [_, events @ ..]) => matches(rest, events),
+                ([part, rest @ ..], [event, events @ ..]) => {
+                    let condition = part[2..3].parse::<u32>().unwrap() - 1;
+                    event >> condition & 1 == 1 && matches(rest, events)
+                }
+            }
+        }
+        let parts = pattern.iter().map(String::as_str).collect::<Vec<_>>();
+        let expected = each_group(&rows, |events| {
+            let events = events.iter().map(|event| event.1).filter(|mask| *mask != 0).collect::<Vec<_>>();
+            ScalarValue::from((0..=events.len()).any(|start| matches(&parts, &events[start..])))
+        });
+        let args = |rows: &[Row]| {
+            let mut args = vec![text(&pattern.concat()), ts(rows)];
+            args.extend((0..3).map(|bit| condition(rows, bit)));
+            args
+        };
+        check(sequence_match_udaf(), &rows, args, &expected);
+        check_sliding(sequence_match_udaf(), &rows, args);
+    }
+
+    #[test]
+    fn patterns_with_times_do_not_depend_on_order(rows in rows(3), pattern in pattern(true)) {
+        let args = |rows: &[Row]| {
+            let mut args = vec![text(&pattern.concat()), ts(rows)];
+            args.extend((0..3).map(|bit| condition(rows, bit)));
+            args
+        };
+        check_self(sequence_match_udaf(), &rows, args);
+        check_self(sequence_count_udaf(), &rows, args);
+        check_self(sequence_match_events_udaf(), &rows, args);
+    }
+
+    #[test]
+    fn sequence_next_node_does_not_depend_on_order(rows in rows(5), forward: bool, last: bool) {
+        let args = |rows: &[Row]| {
+            let mut args = vec![
+                text(if forward { "forward" } else { "backward" }),
+                text(if last { "last_match" } else { "first_match" }),
+                ts(rows),
+                value(rows, 3),
+            ];
+            args.extend((0..3).map(|bit| condition(rows, bit)));
+            args
+        };
+        check_self(sequence_next_node_udaf(), &rows, args);
+    }
+}
+
+/// The parts of a pattern over three conditions.
+fn pattern(timed: bool) -> impl Strategy<Value = Vec<String>> {
+    let event = prop_oneof![
+        (1..4).prop_map(|condition| format!("(?{condition})")),
+        Just(".".to_string()),
+        Just(".*".to_string())
+    ];
+    let time = (prop::sample::select(vec!["<=", "<", ">=", ">", "=="]), 0..12_i64)
+        .prop_map(|(sign, seconds)| format!("(?t{sign}{seconds})"));
+    let time = prop::option::of(time).prop_map(move |time| time.filter(|_| timed));
+    let part = (event, time);
+    prop::collection::vec(part, 1..5)
+        .prop_map(|parts| parts.into_iter().flat_map(|(event, time)| [Some(event), time]).flatten().collect())
 }

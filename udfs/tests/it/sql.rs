@@ -135,6 +135,7 @@ async fn times_and_values() {
     let second = "nth_time(CAST(ts AS DATE), 2)";
     check(&ctx, second, &[("ada", "2026-01-01"), ("bob", "2026-02-28"), ("eve", "")]).await;
     check(&ctx, "nth_time(n, -1)", &[("ada", "3"), ("bob", "2"), ("eve", "2")]).await;
+    wrong(&ctx, "nth_time(DISTINCT ts, 1)", "nth_time does not take DISTINCT").await;
     wrong(&ctx, "nth_time(ts, 0)", "`n` must not be 0").await;
     wrong(&ctx, "nth_time(ts, 1.5)", "`n` must be a whole number").await;
     let visits = "session_count(ts, INTERVAL '5' MINUTE)";
@@ -143,4 +144,101 @@ async fn times_and_values() {
     check(&ctx, "most_frequent(who)", &[("ada", "ada"), ("bob", "bob"), ("eve", "eve")]).await;
     check(&ctx, "most_frequent(n)", &[("ada", ""), ("bob", ""), ("eve", "")]).await;
     wrong(&ctx, "most_frequent(n, ts)", "most_frequent takes (value), found 2 arguments").await;
+}
+
+#[tokio::test]
+async fn patterns() {
+    let ctx = with_events().await;
+    let conditions = "ts, kind = 'view', kind = 'cart', kind = 'order'";
+    let call = |function: &str, pattern: &str| format!("{function}('{pattern}', {conditions})");
+    let bought = call("sequence_match", "(?1).*(?3)");
+    check(&ctx, &bought, &[("ada", "true"), ("bob", "true"), ("eve", "false")]).await;
+    let soon = call("sequence_match", "(?1)(?t<=300)(?2)");
+    check(&ctx, &soon, &[("ada", "true"), ("bob", "false"), ("eve", "false")]).await;
+    check(&ctx, &call("sequence_count", "."), &[("ada", "3"), ("bob", "2"), ("eve", "1")]).await;
+    let times = call("array_length(sequence_match_events", "(?1).*(?3)") + ")";
+    let grouped = format!("SELECT {times} FROM events GROUP BY who ORDER BY who");
+    assert_eq!(answers(&ctx, &grouped).await, ["2", "2", "1"]);
+    let next = "sequence_next_node('forward', 'head', ts, kind, true, kind = 'view')";
+    check(&ctx, next, &[("ada", "cart"), ("bob", "order"), ("eve", "")]).await;
+    wrong(&ctx, "sequence_match('(?1)x', ts, true)", "'(?1)x' at character 5: expected `(?N)`").await;
+    wrong(
+        &ctx,
+        "sequence_count('(?2)', ts, true)",
+        "sequence_count: `pattern` '(?2)' at character 3: no condition 2",
+    )
+    .await;
+    wrong(&ctx, "sequence_match(kind, ts, true)", "`pattern` must be a constant").await;
+    wrong(&ctx, "sequence_match_events('.', ts)", "found no condition").await;
+    wrong(&ctx, "sequence_next_node('back', 'head', ts, kind, true)", "`direction` must be").await;
+    wrong(&ctx, "sequence_next_node('backward', 'head', ts, kind, true)", "nothing comes before 'head'")
+        .await;
+    wrong(&ctx, "sequence_next_node('forward', 'first_match', ts, kind, true)", "found no event").await;
+}
+
+#[tokio::test]
+async fn retention_and_touches() {
+    let ctx = with_events().await;
+    let kept = "retention(kind = 'view', kind = 'cart', kind = 'order')";
+    let expected =
+        [("ada", "[true, true, true]"), ("bob", "[true, false, true]"), ("eve", "[true, false, true]")];
+    check(&ctx, kept, &expected).await;
+    let months = "cohort_retention(ts, DATE '2026-01-15', 'month', 2)";
+    let expected = [("ada", "[true, false]"), ("bob", "[true, true]"), ("eve", "[true, false]")];
+    check(&ctx, months, &expected).await;
+    check(&ctx, "first_touch(kind, ts)", &[("ada", "view"), ("bob", "view"), ("eve", "view")]).await;
+    check(&ctx, "last_touch(kind, ts)", &[("ada", "order"), ("bob", "order"), ("eve", "view")]).await;
+    let shares = "attribute(ts, kind, kind = 'order', 'last')";
+    let one = "[{channel: order, credit: 1.0}]";
+    check(&ctx, shares, &[("ada", one), ("bob", one), ("eve", "[]")]).await;
+    check(&ctx, "top_k_latest(n, 1)", &[("ada", "[3]"), ("bob", "[2]"), ("eve", "[2]")]).await;
+    check(&ctx, "session_durations(n, 1)", &[("ada", "[2.0]"), ("bob", "[1.0]"), ("eve", "[1.0]")]).await;
+    let slopes = "SELECT round(trend(n, n)) FROM events GROUP BY who ORDER BY who";
+    assert_eq!(answers(&ctx, slopes).await, ["86400.0", "86400.0", "86400.0"]);
+    wrong(&ctx, "retention()", "").await;
+    wrong(&ctx, "retention(n)", "`c1` must be a condition, found Int64").await;
+    wrong(&ctx, "cohort_retention(ts, ts, 'moon', 2)", "`unit` must be 'hour', 'day'").await;
+    wrong(&ctx, "cohort_retention(ts, ts, 'day', 65)", "`n` must be 1 to 64, found 65").await;
+    wrong(&ctx, "attribute(ts, kind, true, 'best')", "`model` must be 'first'").await;
+    wrong(&ctx, "attribute(ts, kind, true, 'time_decay 0 days')", "must be above 0").await;
+    wrong(&ctx, "attribute(ts, kind, true, 'time_decay 1 month')", "not months").await;
+    wrong(&ctx, "top_k_latest(ts, 0)", "`k` must be above 0").await;
+    wrong(&ctx, "trend(ts, kind)", "`value` must be a number").await;
+    wrong(&ctx, "first_touch(kind, kind)", "`ts` must be a timestamp").await;
+}
+
+#[tokio::test]
+async fn windows_and_scalars() {
+    let ctx = with_events().await;
+    let visits = "SELECT who, max(visit) FROM (SELECT who, sessionize(ts, INTERVAL '5' MINUTE) OVER (PARTITION BY who) \
+                  AS visit FROM events) GROUP BY who ORDER BY who";
+    assert_eq!(answers(&ctx, visits).await, ["ada 2", "bob 2", "eve 1"]);
+    let frame = "SELECT session_count(n, 0) OVER (ORDER BY n ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM events \
+                 WHERE who = 'ada' ORDER BY n";
+    assert_eq!(answers(&ctx, frame).await, ["1", "2", "2"]);
+    let since =
+        "SELECT days_since(max(ts), TIMESTAMP '2026-03-01T00:00:00') FROM events GROUP BY who ORDER BY who";
+    assert_eq!(answers(&ctx, since).await, ["57", "1", "58"]);
+    assert_eq!(
+        answers(&ctx, "SELECT days_since(current_date()), days_since(NULL), days_since(now())").await,
+        ["0  0"]
+    );
+    wrong(&ctx, "days_since(kind)", "`ts` must be a timestamp").await;
+    for (call, error) in [
+        ("sessionize(ts, -1) OVER ()", "`gap` must not be negative"),
+        ("sessionize(ts, n) OVER ()", "`gap` must be a constant"),
+        ("rfm_score(n, n) OVER ()", "rfm_score takes (recency, frequency, monetary"),
+        ("rfm_score(kind, n, n) OVER ()", "`recency` must be a number"),
+        ("rfm_score(n, n, n, 1) OVER ()", "`classes` must be 2 to 9, found 1"),
+        (
+            "rfm_score(n, n, n, [2, 1], [1], [1]) OVER ()",
+            "`recency_cuts` must be up to 8 numbers from low to high",
+        ),
+    ] {
+        let error_of = match ctx.sql(&format!("SELECT {call} FROM events")).await {
+            Ok(frame) => frame.collect().await.err().map(|error| error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        assert!(error_of.as_ref().is_some_and(|found| found.contains(error)), "{call}: {error_of:?}");
+    }
 }

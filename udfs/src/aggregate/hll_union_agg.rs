@@ -1,0 +1,83 @@
+//! `hll_union_agg`
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::DataType;
+use datafusion::common::Result;
+use datafusion::logical_expr::{AggregateUDF, Documentation};
+use datafusion_macros::user_doc;
+
+use super::call::Call;
+use super::sketch::{coerce_sketches, option};
+use super::summary::{Summary, summary_udaf};
+use crate::kernel::hll::{DEFAULT_LG_K, Hll, LG_K};
+use crate::scalar::sketch::{HLL, failed, read_hll};
+
+/// `hll_union_agg(sketch [, lg_k])`
+pub fn hll_union_agg_udaf() -> Arc<AggregateUDF> {
+    summary_udaf::<HllUnionAgg>()
+}
+
+#[user_doc(
+    doc_section(label = "Sketches"),
+    description = "The HLL sketch of what is in the sketch of some row; without rows, of the empty set. A group takes at most 2^lg_k bytes of memory and about 100 besides.",
+    syntax_example = "hll_union_agg(sketch [, lg_k])",
+    sql_example = "```sql
+> SELECT round(hll_estimate(hll_union_agg(s)), 3) AS different FROM (SELECT hll_sketch(x) AS s FROM (VALUES (1, 1), (1, 2), (2, 2), (2, 3)) AS t(g, x) GROUP BY g);
++-----------+
+| different |
++-----------+
+| 3.0       |
++-----------+
+```",
+    argument(name = "sketch", description = "An HLL sketch. NULL is ignored."),
+    argument(
+        name = "lg_k",
+        description = "Constant from 4 to 21: the logarithm (base 2) of the most registers kept; 12 if left out. The answer is as precise as the least precise sketch."
+    ),
+    related_udf(name = "hll_union"),
+    related_udf(name = "hll_sketch")
+)]
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct HllUnionAgg;
+
+impl Summary for HllUnionAgg {
+    const NAME: &'static str = "hll_union_agg";
+    type Options = u8;
+    type State = Hll;
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.doc()
+    }
+
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
+        coerce_sketches(Self::NAME, HLL, "lg_k", types)
+    }
+
+    fn bind(call: &Call) -> Result<u8> {
+        option(call, "lg_k", &LG_K, DEFAULT_LG_K)
+    }
+
+    fn empty(option: &u8) -> Result<Hll> {
+        Hll::new(*option).map_err(failed(Self::NAME))
+    }
+
+    fn update(states: &mut [Hll], rows: &[(usize, usize)], values: &ArrayRef) -> Result<()> {
+        let sketches = values.as_binary::<i64>();
+        rows.iter().try_for_each(|(row, group)| Self::merge(&mut states[*group], sketches.value(*row)))
+    }
+
+    fn merge(state: &mut Hll, bytes: &[u8]) -> Result<()> {
+        state.merge(&read_hll(bytes)?);
+        Ok(())
+    }
+
+    fn write(state: &mut Hll) -> Result<Option<Vec<u8>>> {
+        Ok(Some(state.write()))
+    }
+
+    fn size(state: &Hll) -> usize {
+        state.size()
+    }
+}

@@ -1,0 +1,146 @@
+//! What the aggregates of sketches have in common.
+
+use std::hash::{Hash, Hasher};
+use std::ops::RangeInclusive;
+
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::{
+    DataType, Date32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type,
+};
+use datafusion::common::{Result, internal_err, plan_err};
+use datasketches::hash::value::{canonical_float, raw_bytes};
+
+use super::call::Call;
+use crate::args::{plain, wrong_arity, wrong_type};
+use crate::scalar::function::bytes_type;
+
+/// A value as DataSketches hashes it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Item<'a> {
+    Integer(i64),
+    Double(f64),
+    Bytes(&'a [u8]),
+}
+
+impl Hash for Item<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Item::Integer(value) => value.hash(state),
+            Item::Double(value) => canonical_float::from_f64(*value).hash(state),
+            Item::Bytes(value) => raw_bytes::from_slice(value).hash(state),
+        }
+    }
+}
+
+/// The types of `(value [, option])`.
+pub(crate) fn coerce_values(function: &str, option: &str, types: &[DataType]) -> Result<Vec<DataType>> {
+    let (value, option_type) = with_option(function, "value", option, types)?;
+    let read_as = match plain(value) {
+        DataType::UInt64 => DataType::UInt64,
+        integer if integer.is_integer() => DataType::Int64,
+        DataType::Boolean | DataType::Null => DataType::Int64,
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => DataType::Float64,
+        DataType::Date32 | DataType::Date64 => DataType::Date32,
+        DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
+        text if text.is_string() => DataType::Utf8View,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            DataType::LargeBinary
+        }
+        found => {
+            let expected = "a string, number, boolean, date, timestamp or binary (of a decimal write CAST(... AS DOUBLE))";
+            return Err(wrong_type(function, "value", expected, found));
+        }
+    };
+    Ok(std::iter::once(read_as).chain(option_type).collect())
+}
+
+/// The types of `(sketch [, option])`.
+pub(crate) fn coerce_sketches(
+    function: &str,
+    what: &str,
+    option: &str,
+    types: &[DataType],
+) -> Result<Vec<DataType>> {
+    let (sketch, option_type) = with_option(function, "sketch", option, types)?;
+    Ok(std::iter::once(bytes_type(function, "sketch", what, sketch)?).chain(option_type).collect())
+}
+
+/// The types of one argument and of an option that is an integer.
+pub(crate) fn with_option<'a>(
+    function: &str,
+    argument: &str,
+    option: &str,
+    types: &'a [DataType],
+) -> Result<(&'a DataType, Option<DataType>)> {
+    match types {
+        [first] => Ok((first, None)),
+        [first, found] if found.is_integer() => Ok((first, Some(DataType::Int64))),
+        [_, found] => Err(wrong_type(function, option, "a whole number", found)),
+        _ => wrong_arity(function, &format!("({argument} [, {option}])"), types.len()),
+    }
+}
+
+/// The option of a call, or what it is if left out.
+pub(crate) fn option<T: TryFrom<i64> + Copy + PartialOrd + std::fmt::Display>(
+    call: &Call,
+    name: &str,
+    range: &RangeInclusive<T>,
+    default: T,
+) -> Result<T> {
+    if call.n_args() < 2 {
+        return Ok(default);
+    }
+    let found = call.integer(1, name)?;
+    match T::try_from(found) {
+        Ok(value) if range.contains(&value) => Ok(value),
+        _ => {
+            let (function, least, most) = (call.function, range.start(), range.end());
+            plan_err!("{function}: `{name}` must be from {least} to {most}, found {found}")
+        }
+    }
+}
+
+/// Calls `take` with the group and the value of each of the rows. The empty string is no value, as
+/// in Java and C++.
+pub(crate) fn items(
+    rows: &[(usize, usize)],
+    values: &ArrayRef,
+    mut take: impl FnMut(usize, Item) -> Result<()>,
+) -> Result<()> {
+    let mut each = |item: &dyn Fn(usize) -> Item<'static>| {
+        rows.iter().try_for_each(|(row, group)| take(*group, item(*row)))
+    };
+    match values.data_type() {
+        DataType::Int64 => {
+            let values = values.as_primitive::<Int64Type>();
+            each(&|row| Item::Integer(values.value(row)))
+        }
+        DataType::UInt64 => {
+            let values = values.as_primitive::<UInt64Type>();
+            each(&|row| Item::Integer(values.value(row).cast_signed()))
+        }
+        DataType::Date32 => {
+            let values = values.as_primitive::<Date32Type>();
+            each(&|row| Item::Integer(i64::from(values.value(row))))
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            let values = values.as_primitive::<TimestampMicrosecondType>();
+            each(&|row| Item::Integer(values.value(row)))
+        }
+        DataType::Float64 => {
+            let values = values.as_primitive::<Float64Type>();
+            each(&|row| Item::Double(values.value(row)))
+        }
+        DataType::Utf8View => {
+            let values = values.as_string_view();
+            let mut filled = rows.iter().filter(|(row, _)| !values.value(*row).is_empty());
+            filled.try_for_each(|(row, group)| take(*group, Item::Bytes(values.value(*row).as_bytes())))
+        }
+        DataType::LargeBinary => {
+            let values = values.as_binary::<i64>();
+            let mut filled = rows.iter().filter(|(row, _)| !values.value(*row).is_empty());
+            filled.try_for_each(|(row, group)| take(*group, Item::Bytes(values.value(*row))))
+        }
+        other => internal_err!("a value of type {other} was not coerced"),
+    }
+}

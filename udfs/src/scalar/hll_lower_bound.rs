@@ -1,0 +1,66 @@
+//! `hll_lower_bound`
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
+use datafusion_macros::user_doc;
+
+use super::function::{Function, scalar_udf};
+use super::sketch::{HLL, bound, check_bound, coerce_bound, read_hll};
+use crate::kernel::theta::num_std_dev;
+
+/// `hll_lower_bound(sketch [, deviations])`
+pub fn hll_lower_bound_udf() -> Arc<ScalarUDF> {
+    scalar_udf::<HllLowerBound>()
+}
+
+#[user_doc(
+    doc_section(label = "Sketches"),
+    description = "How many different values the HLL sketch has seen at least: with 1 standard deviation this is right in 84 of 100 cases, with 2 in 97.7, with 3 in 99.9. NULL if an argument is NULL.",
+    syntax_example = "hll_lower_bound(sketch [, deviations])",
+    sql_example = "```sql
+> SELECT round(hll_lower_bound(hll_sketch(x)), 3) AS lower FROM (VALUES ('a'), ('b'), ('a')) AS t(x);
++-------+
+| lower |
++-------+
+| 2.0   |
++-------+
+```",
+    argument(
+        name = "sketch",
+        description = "A sketch made by `hll_sketch` or another DataSketches library."
+    ),
+    argument(name = "deviations", description = "1, 2 or 3; 2 if left out."),
+    related_udf(name = "hll_estimate")
+)]
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct HllLowerBound;
+
+impl Function for HllLowerBound {
+    const NAME: &'static str = "hll_lower_bound";
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.doc()
+    }
+
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
+        coerce_bound(Self::NAME, HLL, types)
+    }
+
+    fn return_type(_: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float64)
+    }
+
+    fn check(_: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<()> {
+        check_bound(Self::NAME, constants)
+    }
+
+    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
+        bound(Self::NAME, args, n_rows, read_hll, |sketch, deviations| {
+            num_std_dev(deviations).map(|deviations| sketch.lower_bound(deviations))
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! What `period_start` and `period_end` have in common.
+
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::DataType;
+use datafusion::common::{
+    Result, ScalarValue, exec_datafusion_err, internal_err, plan_datafusion_err, plan_err,
+};
+use datafusion::logical_expr::ColumnarValue;
+
+use crate::aggregate::events::Ticks;
+use crate::args::{plain, wrong_arity, wrong_type};
+use crate::kernel::period::{Periods, Unit};
+use crate::kernel::span::Scale;
+
+pub(crate) fn coerce(function: &str, types: &[DataType]) -> Result<Vec<DataType>> {
+    let [unit, time] = types else {
+        return wrong_arity(function, "(unit, time)", types.len());
+    };
+    if !plain(unit).is_string() {
+        return Err(wrong_type(function, "unit", Unit::NAMES, unit));
+    }
+    match plain(time) {
+        DataType::Date32 | DataType::Date64 | DataType::Null => Ok(vec![DataType::Utf8, DataType::Date32]),
+        DataType::Timestamp(_, _) => Ok(vec![DataType::Utf8, plain(time).clone()]),
+        found => Err(wrong_type(function, "time", "a date or a timestamp", found)),
+    }
+}
+
+pub(crate) fn check(function: &str, types: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<()> {
+    let ([_, time], Some(constant)) = (types, constants.first()) else {
+        return internal_err!("{function} planned with {} arguments", types.len());
+    };
+    periods(function, *constant, time).map(|_| ())
+}
+
+/// The periods of the constant unit, for times of this type.
+fn periods(function: &str, unit: Option<&ScalarValue>, time: &DataType) -> Result<Periods> {
+    let Some(value) = unit else {
+        return plan_err!("{function}: `unit` must be a constant, found an expression over columns");
+    };
+    let name = value.try_as_str().flatten().unwrap_or("NULL");
+    let Some(unit) = Unit::named(name) else {
+        return plan_err!("{function}: `unit` must be {}, found '{name}'", Unit::NAMES);
+    };
+    if unit == Unit::Hour && time == &DataType::Date32 {
+        return plan_err!("{function}: `unit` of a date must be 'day' or longer, found '{name}'");
+    }
+    let periods = Scale::of(time).and_then(|scale| Periods::new(unit, &scale));
+    periods.ok_or_else(|| plan_datafusion_err!("{function}: unknown time zone in {time}"))
+}
+
+/// The start of the period that lies `ahead` of that of each time.
+pub(crate) fn starts(function: &str, args: &[ColumnarValue], n_rows: usize, ahead: i64) -> Result<ArrayRef> {
+    let [unit, times] = args else {
+        return internal_err!("{function} planned with {} arguments", args.len());
+    };
+    let unit = match unit {
+        ColumnarValue::Scalar(unit) => Some(unit),
+        ColumnarValue::Array(_) => None,
+    };
+    let times = times.to_array(n_rows)?;
+    let periods = periods(function, unit, times.data_type())?;
+    let ticks = Ticks::of(&times)?;
+    let starts = ticks.values.iter().enumerate().map(|(row, tick)| {
+        if times.is_null(row) {
+            return Ok(0);
+        }
+        let start = periods.number(*tick).and_then(|number| periods.start(number.checked_add(ahead)?));
+        start.ok_or_else(|| {
+            exec_datafusion_err!("{function}: a time is out of the range of {}", times.data_type())
+        })
+    });
+    Ticks::into_array(starts.collect::<Result<Vec<_>>>()?, ticks.nulls, times.data_type())
+}

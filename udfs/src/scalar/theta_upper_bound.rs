@@ -1,0 +1,66 @@
+//! `theta_upper_bound`
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
+use datafusion_macros::user_doc;
+
+use super::function::{Function, scalar_udf};
+use super::sketch::{THETA, bound, check_bound, coerce_bound, read_theta};
+use crate::kernel::theta;
+
+/// `theta_upper_bound(sketch [, deviations])`
+pub fn theta_upper_bound_udf() -> Arc<ScalarUDF> {
+    scalar_udf::<ThetaUpperBound>()
+}
+
+#[user_doc(
+    doc_section(label = "Sketches"),
+    description = "How many different values the theta sketch has seen at most: with 1 standard deviation this is right in 84 of 100 cases, with 2 in 97.7, with 3 in 99.9. NULL if an argument is NULL.",
+    syntax_example = "theta_upper_bound(sketch [, deviations])",
+    sql_example = "```sql
+> SELECT theta_upper_bound(theta_sketch(x)) AS upper FROM (VALUES ('a'), ('b'), ('a')) AS t(x);
++-------+
+| upper |
++-------+
+| 2.0   |
++-------+
+```",
+    argument(
+        name = "sketch",
+        description = "A sketch made by `theta_sketch` or another DataSketches library."
+    ),
+    argument(name = "deviations", description = "1, 2 or 3; 2 if left out."),
+    related_udf(name = "theta_estimate")
+)]
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct ThetaUpperBound;
+
+impl Function for ThetaUpperBound {
+    const NAME: &'static str = "theta_upper_bound";
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.doc()
+    }
+
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
+        coerce_bound(Self::NAME, THETA, types)
+    }
+
+    fn return_type(_: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float64)
+    }
+
+    fn check(_: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<()> {
+        check_bound(Self::NAME, constants)
+    }
+
+    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
+        bound(Self::NAME, args, n_rows, read_theta, |sketch, deviations| {
+            theta::bounds(sketch, deviations).map(|(_, upper)| upper)
+        })
+    }
+}
