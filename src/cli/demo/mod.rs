@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::arguments::{self, Global};
 use super::output::{Format, Output, Sink, grid};
 use super::progress::{Bar, count};
-use super::stop::Stop;
+use super::stop::{Stop, note};
 use super::{open, script};
 use crate::bug;
 use crate::diagnostic::{Kind, Source};
@@ -52,10 +52,14 @@ pub(super) async fn run(global: &Global, arguments: &arguments::Demo) -> Result<
         }
     };
     bar.clear();
-    let how =
-        if reused { "is there from before".to_owned() } else { format!("made in {:.1} s", seconds(started)) };
+    // Times go to stderr, so that what is on stdout is the same each time.
+    note(&if reused {
+        "the shop is there from before".to_owned()
+    } else {
+        took("the shop was made", started)
+    });
     sink.write(&format!(
-        "A shop with {} customers, {} events of a year and {} products in {}: {how}.\n",
+        "A shop with {} customers, {} events of a year and {} products in {}.\n",
         count(size.profiles.into()),
         count(size.events),
         size.products,
@@ -74,14 +78,15 @@ pub(super) async fn run(global: &Global, arguments: &arguments::Demo) -> Result<
     declare(&session, &folder.path).await?;
 
     let names: Vec<String> = SAMPLES.iter().map(|sample| sample.name.to_owned()).collect();
+    let started = Instant::now();
     let report = session.evaluate(&names, None, false).await?;
     bar.clear();
+    note(&took("the segments were evaluated and kept", started));
     for figures in &report.runs {
         output.sink.write(&format!(
-            "{} segments evaluated in one pass over {} events in {:.1} s.\n\n",
+            "{} segments evaluated in one pass over {} events.\n\n",
             report.segments.len(),
             count(figures.events),
-            figures.seconds,
         ))?;
     }
     output.sink.write(&audiences(&report, size.profiles))?;
@@ -91,7 +96,7 @@ pub(super) async fn run(global: &Global, arguments: &arguments::Demo) -> Result<
         SAMPLES.iter().find(|sample| sample.name == SHOWN).ok_or_else(|| bug!("no sample {SHOWN}"))?;
     let sql = session.segment_sql(SHOWN).await?;
     output.sink.write(&format!(
-        "The rule of {SHOWN}:\n\n{}\nand the same as SQL that runs as it stands:\n\n{}\n\n",
+        "The rule of {SHOWN}:\n\n{}\nand the same as SQL that runs as it stands:\n\n{}\n",
         indented(shown.rule),
         indented(&sql)
     ))?;
@@ -146,8 +151,8 @@ fn indented(text: &str) -> String {
     text.trim_end().lines().map(|line| format!("  {line}\n")).collect()
 }
 
-fn seconds(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64()
+fn took(what: &str, since: Instant) -> String {
+    format!("{what} in {:.1} s", since.elapsed().as_secs_f64())
 }
 
 /// Something about the demo's folder.

@@ -42,7 +42,7 @@ impl Sample {
         let rule = self.rule.trim_end();
         let rule = match self.language {
             Language::Sql => format!("AS\n{rule}"),
-            Language::Pql | Language::PqlJson => format!("USING PQL AS $$\n{rule}\n$$"),
+            Language::Pql | Language::PqlJson => format!("USING PQL AS $${rule}$$"),
         };
         format!(
             "CREATE OR REPLACE SEGMENT {} IN shop COMMENT {}\n{rule}",

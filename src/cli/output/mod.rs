@@ -169,8 +169,10 @@ impl Output {
         } else {
             format!("{count} {rows}")
         };
-        let text = if self.expanded || table::is_text(&shown) {
+        let text = if self.expanded {
             table::expanded(&shown)
+        } else if table::is_text(&shown) {
+            table::texts(&shown)
         } else {
             let (text, left_out) = table::render(&shown, self.sink.width());
             if left_out > 0 {

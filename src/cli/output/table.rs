@@ -136,28 +136,42 @@ pub(super) fn is_text(rows: &Rows) -> bool {
     rows.rows.len() <= TEXTS && rows.rows.iter().flatten().any(has_lines)
 }
 
+/// Texts, each below its name. Rows of two columns, such as `EXPLAIN` returns, are name and text themselves.
+pub(super) fn texts(rows: &Rows) -> String {
+    if rows.names.len() != 2 {
+        return expanded(rows);
+    }
+    let pairs = rows.rows.iter().map(|row| match &row[..] {
+        [name, text] => (name.as_deref().unwrap_or(NULL), text.as_deref()),
+        _ => (NULL, None),
+    });
+    values(pairs)
+}
+
 /// Each row as lines of name and value, nothing cut: `\x` of the shell.
 pub(super) fn expanded(rows: &Rows) -> String {
-    let widest = rows.names.iter().map(|name| name.width()).max().unwrap_or(0);
-    let mut out = String::new();
+    let mut out = vec![];
     for (number, row) in rows.rows.iter().enumerate() {
         if rows.rows.len() > 1 {
             let head = format!("─[ {} ]", number + 1);
-            out.push_str(&format!("{head}{}\n", "─".repeat(40_usize.saturating_sub(head.width()))));
+            out.push(format!("{head}{}", "─".repeat(40_usize.saturating_sub(head.width()))));
         }
-        for (name, cell) in rows.names.iter().zip(row) {
-            let indent = " ".repeat(widest - name.width());
-            let text = cell.as_deref().unwrap_or(NULL).trim_end();
-            if text.contains('\n') {
-                // Flush left, so that what is copied is what was stored.
-                out.push_str(&format!("{name}:\n{text}\n"));
-            } else {
-                out.push_str(&format!("{name}{indent}  {text}\n"));
-            }
-        }
+        out.push(values(rows.names.iter().map(String::as_str).zip(row.iter().map(Option::as_deref))));
     }
-    out.truncate(out.trim_end_matches('\n').len());
-    out
+    out.join("\n")
+}
+
+fn values<'a>(pairs: impl Iterator<Item = (&'a str, Option<&'a str>)> + Clone) -> String {
+    let widest = pairs.clone().map(|(name, _)| name.width()).max().unwrap_or(0);
+    let lines = pairs.map(|(name, value)| {
+        let text = value.unwrap_or(NULL).trim_end().trim_start_matches(['\n', '\r']);
+        if text.contains('\n') {
+            // Flush left, so that what is copied is what was stored.
+            return format!("{name}:\n{text}\n");
+        }
+        format!("{name}{}  {text}", " ".repeat(widest - name.width()))
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -225,7 +239,8 @@ mod tests {
     fn texts_are_not_cut() {
         let rows = rows(&["segment", "sql"], &[false; 2], &[&[Some("a"), Some("SELECT 1\nFROM t\n")]]);
         assert!(is_text(&rows));
-        assert_eq!(expanded(&rows), "segment  a\nsql:\nSELECT 1\nFROM t");
+        assert_eq!(expanded(&rows), "segment  a\nsql:\nSELECT 1\nFROM t\n");
+        assert_eq!(texts(&rows), "a:\nSELECT 1\nFROM t\n");
         assert!(render(&rows, None).0.contains("SELECT 1↵FROM t"));
     }
 }

@@ -178,7 +178,7 @@ impl<'a> Life<'a> {
                         self.wish = product;
                     }
                     let off = if campaign != NONE && self.random.chance(0.5) { 10 } else { 0 };
-                    step.cents = self.catalog.products[product].cents / 100 * (100 - off);
+                    step.cents = self.catalog.products[product].cents * (100 - off) / 100;
                     (step.product, step.url) = (code(product), self.catalog.product_url(product));
                 }
                 Kind::AddToCart => {
