@@ -1,6 +1,7 @@
 //! Integration tests: one binary, a module a subject.
 
 mod audience;
+mod cli;
 mod common;
 mod errors;
 mod evaluate;
