@@ -131,7 +131,7 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        let (keys, bitmaps, mut figures) = members.finish(&bound)?;
+        let (keys, bitmaps, mut figures) = members.finish(&bound);
         figures.seconds = started.elapsed().as_secs_f64();
         figures.store.clone_from(&bound.store.name);
         if let Some(progress) = &progress {

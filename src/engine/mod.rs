@@ -24,7 +24,6 @@ use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
 
@@ -60,8 +59,7 @@ pub struct Options {
 
 /// A warehouse with what it takes to query it.
 pub struct Engine {
-    pub(crate) warehouse: Warehouse,
-    pub(crate) stores: Arc<Stores>,
+    warehouse: Warehouse,
     base: SessionState,
     /// The tables opened so far, by name and version of their entry.
     tables: RwLock<HashMap<(String, u64), Arc<dyn TableProvider>>>,
@@ -91,7 +89,6 @@ impl Engine {
         let warehouse = Warehouse::open(options.warehouse.as_deref(), &stores).await?;
         Ok(Arc::new(Self {
             warehouse,
-            stores,
             base,
             tables: RwLock::default(),
             bodies: RwLock::default(),
@@ -202,7 +199,7 @@ impl Engine {
 /// One client's conversation with the engine. Clones are the same conversation.
 #[derive(Clone)]
 pub struct Session {
-    pub(crate) engine: Arc<Engine>,
+    engine: Arc<Engine>,
     state: Arc<RwLock<State>>,
 }
 
@@ -270,7 +267,7 @@ impl Session {
     }
 
     /// What a statement that begins now sees.
-    pub(crate) async fn scope(&self) -> Result<Arc<Scope>> {
+    async fn scope(&self) -> Result<Arc<Scope>> {
         self.scope_at(None).await
     }
 

@@ -48,15 +48,12 @@ impl Session {
         let piece = &statement.source.text[statement.piece.clone()];
         state.statement_to_plan(sql).await.map_err(|error| match from_datafusion_in(error, piece) {
             Error::Wrong(faults) => {
-                Error::Wrong(
-                    faults
-                        .into_iter()
-                        // A fault that has its own text is about that one.
-                        .map(|fault| {
-                            if fault.source.is_some() { fault } else { fault.shifted(statement.piece.start) }
-                        })
-                        .collect(),
-                )
+                let placed = faults.into_iter().map(|fault| match fault.source {
+                    // A fault that has its own text is about that one.
+                    Some(_) => fault,
+                    None => scope.suggest(fault).shifted(statement.piece.start),
+                });
+                Error::Wrong(placed.collect())
             }
             failed => failed,
         })

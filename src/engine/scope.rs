@@ -191,6 +191,30 @@ impl Scope {
             .suggest(table, names.iter().map(String::as_str))
     }
 
+    /// Adds "did you mean" to what DataFusion says about a name.
+    pub(super) fn suggest(&self, fault: Diagnostic) -> Diagnostic {
+        let named = fault.message.split('`').nth(1).unwrap_or_default().to_owned();
+        let mut names: Vec<String> = match fault.kind {
+            Kind::NotFound if fault.message.starts_with("table ") => {
+                let mut names: Vec<String> = vec![];
+                for (schema, kind) in [
+                    ("", warehouse::Kind::Table),
+                    ("segment.", warehouse::Kind::Segment),
+                    ("audience.", warehouse::Kind::Segment),
+                ] {
+                    names.extend(self.names(kind).into_iter().map(|name| format!("{schema}{}", quote(name))));
+                }
+                names
+            }
+            Kind::Name if fault.message.starts_with("unknown function ") && fault.help.is_empty() => {
+                resolve::Functions::names(&Registered(&self.base))
+            }
+            _ => return fault,
+        };
+        names.sort();
+        fault.suggest(&named, names.iter().map(String::as_str))
+    }
+
     pub(super) fn unknown_store(&self, name: &str) -> Diagnostic {
         let names = self.names(warehouse::Kind::ProfileStore);
         Diagnostic::new(Kind::NotFound, format!("no profile store is called `{name}`"))
@@ -263,7 +287,7 @@ impl Scope {
         let list = || async {
             let mut names: Vec<String> = self.stored_audiences().await?.into_keys().collect();
             names.sort();
-            Ok::<_, crate::error::Error>(names)
+            Ok::<_, Error>(names)
         };
         self.audiences.get_or_try_init(list).await?;
         Ok(())

@@ -112,7 +112,7 @@ async fn evaluations(scope: &Arc<Scope>) -> Result<Vec<Column>> {
             let figures: Figures =
                 serde_json::from_value(evaluation.report.figures.clone()).unwrap_or_default();
             for (segment, change) in &evaluation.report.segments {
-                rows.push((store, Arc::clone(&evaluation), figures.clone(), segment.clone(), change.clone()));
+                rows.push((store, Arc::clone(&evaluation), figures.clone(), segment.clone(), *change));
             }
         }
     }

@@ -190,10 +190,29 @@ fn from_plan(message: &str) -> Diagnostic {
             None => fault,
         };
     }
+    if let Some(fault) = from_signature(message) {
+        return fault;
+    }
     if told.contains(" not found") || told.starts_with("No field named") || told.starts_with("Unknown ") {
         return fault(Kind::Name, told);
     }
     fault(Kind::Type, message)
+}
+
+/// Arguments that a function does not take: DataFusion says so at length, and blames itself on the way.
+fn from_signature(message: &str) -> Option<Diagnostic> {
+    let (_, rest) = message.split_once("argument types '")?;
+    let (call, rest) = rest.split_once('\'')?;
+    let name = call.split('(').next()?;
+    let fault = Diagnostic::new(Kind::Type, format!("`{call}` is no way to call `{name}`"));
+    let wanted = format!("{name}(");
+    let candidates: Vec<&str> =
+        rest.lines().map(str::trim).filter(|line| line.starts_with(&wanted)).take(4).collect();
+    Some(if candidates.is_empty() {
+        fault
+    } else {
+        fault.help(format!("it takes {}", candidates.join(", ")))
+    })
 }
 
 /// `catalog.public.name`, which DataFusion makes of `name`, as the user wrote it.

@@ -64,24 +64,9 @@ pub(super) fn describe(error: &object_store::Error) -> Described {
     use object_store::Error as E;
     let text = error.to_string();
     match error {
-        E::NotFound { path, .. } => match code_of(&text) {
-            Some("NoSuchBucket" | "ContainerNotFound") => {
-                Described::new(Kind::Storage, format!("the bucket of `{path}` does not exist"))
-                    .help("check the name, the region and the endpoint")
-            }
-            _ if text.contains("bucket does not exist") => {
-                Described::new(Kind::Storage, format!("the bucket of `{path}` does not exist"))
-            }
-            _ => Described::new(Kind::Storage, format!("`{path}` does not exist")),
-        },
-        E::PermissionDenied { path, .. } | E::Unauthenticated { path, .. } => {
-            let why = code_of(&text).map_or(String::new(), |code| format!(" ({code})"));
-            let denied = Described::new(Kind::Storage, format!("access to `{path}` is denied{why}"));
-            match credentials_of(path) {
-                Some(help) => denied.help(help),
-                None => denied,
-            }
-        }
+        E::NotFound { path, .. } if is_missing_bucket(&text) => missing_bucket(path),
+        E::NotFound { path, .. } => Described::new(Kind::Storage, format!("`{path}` does not exist")),
+        E::PermissionDenied { path, .. } | E::Unauthenticated { path, .. } => denied(path, &text),
         E::AlreadyExists { path, .. } => Described::new(Kind::Conflict, format!("`{path}` exists already")),
         E::Precondition { path, .. } => {
             Described::new(Kind::Conflict, format!("`{path}` was changed by another writer"))
@@ -97,29 +82,73 @@ pub(super) fn describe(error: &object_store::Error) -> Described {
 /// An error that the store could not classify: the causes below it often can.
 fn describe_generic(error: &object_store::Error, text: &str) -> Described {
     let shown = lower_first(without_prefix(text));
-    if let Some(io) = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>())
-        && !matches!(io.kind(), io::ErrorKind::Other | io::ErrorKind::NotFound)
-    {
-        let described = Described::of_io(io, Kind::Storage);
-        // The store's own sentence names the file.
-        return Described { message: shown, ..described };
+    // A remote store says which it is; see `storage::named`.
+    let Some(root) = shown.strip_prefix("cannot use `").and_then(|rest| rest.split('`').next()) else {
+        return describe_local(error, shown);
+    };
+    // The sentences below the first one are not always part of it.
+    let told: String = causes(error).map(|cause| format!("{cause}\n")).collect();
+    if is_missing_bucket(&told) {
+        missing_bucket(root)
+    } else if told.contains("status code: 403") || told.contains("status code: 401") {
+        denied(root, &told)
+    } else if told.contains("169.254.169.254") || told.contains("metadata.google.internal") {
+        let missing = Described::new(Kind::Storage, format!("no credentials are set for `{root}`"));
+        with_credentials(missing, root)
+    } else if told.contains("URL scheme is not allowed") {
+        Described::new(Kind::Storage, format!("the endpoint of `{root}` does not use TLS"))
+            .help("set AWS_ALLOW_HTTP=true to allow that")
+    } else if told.contains("incorrectly configured region") {
+        Described::new(Kind::Storage, format!("`{root}` is in another region"))
+            .help("set AWS_REGION to the region of the bucket")
+    } else if told.contains("error sending request") {
+        let server = told.split_whitespace().find(|word| word.starts_with("http"));
+        let server = server.map_or(String::new(), |url| format!(" at {}", bucket_of(url)));
+        let why = lower_first(told.lines().last().unwrap_or_default());
+        Described::new(Kind::Storage, format!("cannot reach `{root}`{server}: {why}"))
+            .help("check the address, the endpoint variables and the network")
+    } else {
+        Described::new(Kind::Storage, shown)
     }
-    let described = Described::new(Kind::Storage, shown);
-    if text.contains("169.254.169.254") || text.contains("metadata.google.internal") {
-        let help = if text.contains("google") { credentials_of("gs://") } else { credentials_of("s3://") };
-        return Described { message: "no credentials are set for the bucket".into(), ..described }
-            .help(help.unwrap_or_default());
+}
+
+/// The store's own sentence names the file; its cause may tell what helps.
+fn describe_local(error: &object_store::Error, shown: String) -> Described {
+    let io = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
+    match io {
+        Some(io) if !matches!(io.kind(), io::ErrorKind::Other | io::ErrorKind::NotFound) => {
+            Described { message: shown, ..Described::of_io(io, Kind::Storage) }
+        }
+        _ => Described::new(Kind::Storage, shown),
     }
-    if text.contains("URL scheme is not allowed") {
-        return described.help("set AWS_ALLOW_HTTP=true to use an endpoint without TLS");
+}
+
+fn is_missing_bucket(text: &str) -> bool {
+    matches!(code_of(text), Some("NoSuchBucket" | "ContainerNotFound")) || text.contains("bucket does not exist")
+}
+
+fn missing_bucket(url: &str) -> Described {
+    Described::new(Kind::Storage, format!("the bucket `{}` does not exist", bucket_of(url)))
+        .help("check the name, the region and the endpoint")
+}
+
+fn denied(url: &str, text: &str) -> Described {
+    let why = code_of(text).map_or(String::new(), |code| format!(" ({code})"));
+    with_credentials(Described::new(Kind::Storage, format!("access to `{url}` is denied{why}")), url)
+}
+
+fn with_credentials(described: Described, url: &str) -> Described {
+    match credentials_of(url) {
+        Some(help) => described.help(help),
+        None => described,
     }
-    if text.contains("incorrectly configured region") {
-        return described.help("set AWS_REGION to the region of the bucket");
-    }
-    if text.contains("error sending request") || text.contains("HTTP error") {
-        return described.help("check the address, the endpoint variables and the network");
-    }
-    described
+}
+
+/// Scheme and authority of a URL.
+fn bucket_of(url: &str) -> &str {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let end = url[start..].find('/').map_or(url.len(), |at| start + at);
+    &url[..end]
 }
 
 /// Which variables hold the credentials for a URL.

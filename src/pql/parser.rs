@@ -554,10 +554,10 @@ impl Parser {
                     None => break,
                 },
                 Token::Symbol(Symbol::Comma) if inner == 0 => break,
-                Token::Word(word) if inner == 0 => {
-                    if ["and", "or"].iter().any(|other| word.eq_ignore_ascii_case(other)) {
-                        break;
-                    }
+                Token::Word(word)
+                    if inner == 0 && ["and", "or"].iter().any(|other| word.eq_ignore_ascii_case(other)) =>
+                {
+                    break;
                 }
                 _ => {}
             }

@@ -95,10 +95,10 @@ async fn live_and_stored_members_agree() {
         run(&session, &format!("CREATE SEGMENT s{at} AS {rule}")).await.unwrap();
     }
     run(&session, "EVALUATE ALL SEGMENTS").await.unwrap();
-    for at in 0..rules.len() {
+    for (at, rule) in rules.iter().enumerate() {
         let live = show(&session, &format!("SELECT profile_id FROM segment.s{at} ORDER BY 1")).await;
         let sql = format!("SELECT profile_id FROM audience.s{at} WHERE status = 'realized' ORDER BY 1");
-        assert_eq!(live, show(&session, &sql).await, "{}", rules[at]);
+        assert_eq!(live, show(&session, &sql).await, "{rule}");
     }
 }
 

@@ -18,6 +18,8 @@ use datafusion::sql::parser::DFParserBuilder;
 
 use crate::cases::{Case, cases};
 use crate::fixture::{context, now, store, table};
+use crate::generator::query;
+use crate::interpreter::{members as members_as_interpreted, profiles};
 
 struct NoSegments;
 
@@ -110,4 +112,30 @@ async fn cases_hold_as_sql() {
         }
     }
     assert!(wrong.is_empty(), "{right} right, {} wrong\n{}", wrong.len(), wrong.join("\n\n"));
+}
+
+/// Queries that nobody wrote: as SQL and as interpreted they must have the same members.
+#[tokio::test]
+async fn random_queries_agree() {
+    let number = |name: &str, otherwise: u64| {
+        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+    };
+    let (seed, count) = (number("PQL_SEED", 1), number("PQL_RANDOM", 120));
+    let ctx = session();
+    let store = store();
+    let state = ctx.state();
+    let profiles = profiles();
+    let mut wrong = vec![];
+    for seed in seed..seed + count {
+        let case = Case { id: format!("random {seed}"), pql: query(seed), ..Case::default() };
+        let expected = members_as_interpreted(&pql::parse(&case.pql).unwrap(), &profiles);
+        let found = match sql(&case, &store, &state) {
+            Ok(sql) => run(&ctx, &sql).await.map_err(|error| format!("{error}\n{sql}")),
+            Err(error) => Err(error),
+        };
+        if found.as_ref() != Ok(&expected) {
+            wrong.push(format!("{}: {}\n  found {found:?}\n  expected {expected:?}", case.id, case.pql));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {count} differ\n{}", wrong.len(), wrong.join("\n\n"));
 }

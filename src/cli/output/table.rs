@@ -206,11 +206,11 @@ mod tests {
         let long = "a rather long text that nobody reads";
         let rows = rows(&["a", "b", "c"], &[false; 3], &[&[Some("x"), Some(long), Some(long)]]);
         insta::assert_snapshot!(render(&rows, Some(40)).0, @r"
-        ┌───┬────────────────┬───────────────┐
-        │ a │ b              │ c             │
-        ├───┼────────────────┼───────────────┤
-        │ x │ a rather long… │ a rather lon… │
-        └───┴────────────────┴───────────────┘
+        ┌───┬─────────────────┬────────────────┐
+        │ a │ b               │ c              │
+        ├───┼─────────────────┼────────────────┤
+        │ x │ a rather long … │ a rather long… │
+        └───┴─────────────────┴────────────────┘
         ");
         let (table, left_out) = render(&rows, Some(22));
         assert_eq!(left_out, 1);

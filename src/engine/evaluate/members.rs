@@ -110,12 +110,12 @@ impl Members {
     }
 
     /// The keys of all profiles, the members of each rule as positions among them, and the figures.
-    pub(super) fn finish(self, bound: &Bound) -> Result<(ArrayRef, Vec<(String, RoaringBitmap)>, Figures)> {
+    pub(super) fn finish(self, bound: &Bound) -> (ArrayRef, Vec<(String, RoaringBitmap)>, Figures) {
         let keys = match self.keys {
             Some(keys) => keys.array,
             None => new_empty_array(&bound.key_type()),
         };
-        Ok((keys, self.members, self.figures))
+        (keys, self.members, self.figures)
     }
 }
 

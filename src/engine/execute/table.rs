@@ -9,7 +9,7 @@ use datafusion::logical_expr::{CreateMemoryTable, DdlStatement};
 use datafusion::sql::parser::Statement as DFStatement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
-use crate::diagnostic::{Diagnostic, Kind};
+use crate::diagnostic::{Diagnostic, Kind, Span};
 use crate::engine::Session;
 use crate::engine::entry::Relation;
 use crate::engine::scope::{Scope, public_name};
@@ -25,27 +25,32 @@ pub(super) async fn run(session: &Session, ddl: &DdlStatement, statement: &State
     let scope = session.scope().await?;
     match ddl {
         DdlStatement::CreateExternalTable(create) => {
-            let name = free_name(&scope, &create.name, create.or_replace, create.if_not_exists)?;
+            let name = free_name(&scope, statement, &create.name, create.or_replace, create.if_not_exists)?;
             let Some((name, version)) = name else { return Ok(()) };
             let mut table = source::declare(create, &scope.state()).await?;
             table.name = name.clone();
             session.engine.put(warehouse::Kind::Table, &name, version, &Relation::Table(table)).await
         }
         DdlStatement::CreateView(create) => {
-            let Some((name, version)) = free_name(&scope, &create.name, create.or_replace, false)? else {
+            let Some((name, version)) = free_name(&scope, statement, &create.name, create.or_replace, false)?
+            else {
                 return Ok(());
             };
             let sql = view_query(statement)?;
             session.engine.put(warehouse::Kind::Table, &name, version, &Relation::View { sql }).await
         }
         DdlStatement::CreateMemoryTable(create) => {
-            let free = free_name(&scope, &create.name, create.or_replace, create.if_not_exists)?;
+            let free = free_name(&scope, statement, &create.name, create.or_replace, create.if_not_exists)?;
             let Some((name, version)) = free else { return Ok(()) };
             let table = write_table(session, &scope, create, &name).await?;
             session.engine.put(warehouse::Kind::Table, &name, version, &Relation::Table(table)).await
         }
-        DdlStatement::DropTable(drop) => remove(session, &scope, &drop.name, drop.if_exists, "table").await,
-        DdlStatement::DropView(drop) => remove(session, &scope, &drop.name, drop.if_exists, "view").await,
+        DdlStatement::DropTable(drop) => {
+            remove(session, &scope, statement, &drop.name, drop.if_exists, "table").await
+        }
+        DdlStatement::DropView(drop) => {
+            remove(session, &scope, statement, &drop.name, drop.if_exists, "view").await
+        }
         other => Err(crate::bug!("{} became a command", other.name())),
     }
 }
@@ -53,6 +58,7 @@ pub(super) async fn run(session: &Session, ddl: &DdlStatement, statement: &State
 /// The name of a relation to create, and the version of what it replaces; `None` when there is nothing to do.
 fn free_name(
     scope: &Scope,
+    statement: &Statement,
     reference: &TableReference,
     or_replace: bool,
     if_not_exists: bool,
@@ -64,8 +70,9 @@ fn free_name(
         Some(entry) if or_replace => Ok(Some((name.to_owned(), Some(entry.version)))),
         Some(_) => {
             let fault =
-                Diagnostic::new(Kind::Conflict, format!("a table or view is called `{name}` already"));
-            Err(fault.help("`CREATE OR REPLACE …` replaces it").into())
+                Diagnostic::new(Kind::Conflict, format!("a table or view is called `{name}` already"))
+                    .at(place(statement, name));
+            Err(fault.at(place(statement, name)).help("`CREATE OR REPLACE …` replaces it").into())
         }
     }
 }
@@ -121,6 +128,7 @@ async fn write_table(
 async fn remove(
     session: &Session,
     scope: &Arc<Scope>,
+    statement: &Statement,
     reference: &TableReference,
     if_exists: bool,
     what: &str,
@@ -132,14 +140,17 @@ async fn remove(
         }
         let names = scope.names(warehouse::Kind::Table);
         let fault = Diagnostic::new(Kind::NotFound, format!("no {what} is called `{name}`"));
-        return Err(fault.suggest(name, names).into());
+        return Err(fault.at(place(statement, name)).suggest(name, names).into());
     };
     let relation = session.engine.typed::<Relation>(entry)?;
     let is_view = matches!(&*relation, Relation::View { .. });
     if is_view != (what == "view") {
         let other = if is_view { "view" } else { "table" };
         let fault = Diagnostic::new(Kind::Type, format!("`{name}` is a {other}"));
-        return Err(fault.help(format!("write `DROP {} {name}`", other.to_uppercase())).into());
+        return Err(fault
+            .at(place(statement, name))
+            .help(format!("write `DROP {} {name}`", other.to_uppercase()))
+            .into());
     }
     let mut users = vec![];
     for store in scope.names(warehouse::Kind::ProfileStore) {
@@ -148,6 +159,17 @@ async fn remove(
             users.push(store);
         }
     }
-    refuse(&users, what, "profile stores", &Name::new(name))?;
+    let name_at = Name { value: name.to_owned(), span: place(statement, name) };
+    refuse(&users, what, "profile stores", &name_at)?;
     session.engine.delete(warehouse::Kind::Table, name, entry.version).await
+}
+
+/// Where a name stands in a statement that DataFusion planned: plans keep no places.
+fn place(statement: &Statement, name: &str) -> Span {
+    let piece = statement.piece.clone();
+    let text = statement.source.text[piece.clone()].to_lowercase();
+    match text.find(&name.to_lowercase()) {
+        Some(at) if text.len() == piece.len() => Span::new(at, at + name.len()).shifted(piece.start),
+        _ => statement.span,
+    }
 }

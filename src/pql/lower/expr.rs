@@ -153,7 +153,7 @@ impl Lowering<'_> {
 
     fn field(&mut self, of: &typed::Expr, name: &str) -> Lowered<Value> {
         match self.value(of)? {
-            Value::Profile if name == EVENTS && self.context.store.events.first().is_some() => {
+            Value::Profile if name == EVENTS && !self.context.store.events.is_empty() => {
                 if self.in_event {
                     return Err(Stop::Blocked);
                 }

@@ -9,12 +9,12 @@ use super::{Element, Lowered, Lowering, Stream, Value, sql, stream::zero};
 
 impl Lowering<'_> {
     pub(super) fn count(&mut self, of: &typed::Expr) -> Lowered<Expr> {
-        if let typed::Node::Distinct(inner) = &of.node {
-            if let Value::Events(Stream { conditions, element: Element::Sql(value) }) = self.value(inner)? {
-                let mut call = sql::aggregate("count", vec![value], &conditions);
-                call.distinct = true;
-                return Ok(sql::called(call));
-            }
+        if let typed::Node::Distinct(inner) = &of.node
+            && let Value::Events(Stream { conditions, element: Element::Sql(value) }) = self.value(inner)?
+        {
+            let mut call = sql::aggregate("count", vec![value], &conditions);
+            call.distinct = true;
+            return Ok(sql::called(call));
         }
         Ok(match self.value(of)? {
             Value::Events(stream) => self.count_stream(&stream),

@@ -43,8 +43,7 @@ impl Parser {
         let open = self.span();
         self.at += 1;
         let mut steps: Vec<Step> = vec![];
-        loop {
-            let Some(step) = self.step() else { break };
+        while let Some(step) = self.step() {
             if steps.iter().any(|other| other.label.text == step.label.text) {
                 self.fault(step.label.span, format!("the label `{}` is there twice", step.label.text));
             }

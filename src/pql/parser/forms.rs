@@ -80,8 +80,7 @@ impl Parser {
 
     fn bindings(&mut self) -> Vec<Binding> {
         let mut bindings = vec![];
-        loop {
-            let Some(binding) = self.binding() else { break };
+        while let Some(binding) = self.binding() {
             bindings.push(binding);
             // A comma that no binding follows belongs to the call around this form.
             let another = self.is(Symbol::Comma)

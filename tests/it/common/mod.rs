@@ -11,17 +11,17 @@ use coterie::statement;
 use futures::TryStreamExt;
 
 /// The instant that the tiny shop's rules are about.
-pub const NOW: &str = "2026-06-15T12:00:00Z";
+pub(crate) const NOW: &str = "2026-06-15T12:00:00Z";
 
 /// An engine in memory at [`NOW`].
-pub async fn session() -> Session {
+pub(crate) async fn session() -> Session {
     let now = Some(NOW.parse().unwrap());
     let engine = Engine::open(Options { now, ..Options::default() }).await.unwrap();
     engine.session()
 }
 
 /// Runs a script and returns the rows of its last statement.
-pub async fn run(session: &Session, sql: &str) -> Result<Vec<RecordBatch>, Error> {
+pub(crate) async fn run(session: &Session, sql: &str) -> Result<Vec<RecordBatch>, Error> {
     let source = Source::typed(sql);
     let mut last = vec![];
     for piece in statement::split(sql) {
@@ -33,19 +33,14 @@ pub async fn run(session: &Session, sql: &str) -> Result<Vec<RecordBatch>, Error
 }
 
 /// Runs a script whose last statement's rows are shown as a table.
-pub async fn show(session: &Session, sql: &str) -> String {
+pub(crate) async fn show(session: &Session, sql: &str) -> String {
     match run(session, sql).await {
         Ok(batches) => pretty_format_batches(&batches).unwrap().to_string(),
         Err(error) => panic!("{}", render(&error, sql)),
     }
 }
 
-/// The first column of a script's last statement, as sorted text.
-pub async fn column(session: &Session, sql: &str) -> Vec<String> {
-    let batches = run(session, sql).await.unwrap_or_else(|error| panic!("{}", render(&error, sql)));
-    first_column(&batches)
-}
-
+/// The first column of some rows, as sorted text.
 fn first_column(batches: &[RecordBatch]) -> Vec<String> {
     let mut values = vec![];
     for batch in batches {
@@ -59,7 +54,7 @@ fn first_column(batches: &[RecordBatch]) -> Vec<String> {
 }
 
 /// The error of a script that fails, as users see it.
-pub async fn fails(session: &Session, sql: &str) -> String {
+pub(crate) async fn fails(session: &Session, sql: &str) -> String {
     match run(session, sql).await {
         Ok(batches) => panic!("no error: {}", pretty_format_batches(&batches).unwrap()),
         Err(error) => render(&error, sql),
@@ -74,13 +69,13 @@ fn render(error: &Error, sql: &str) -> String {
 }
 
 /// Declares the tiny shop: 6 profiles, 20 events, 3 products.
-pub async fn shop() -> Session {
+pub(crate) async fn shop() -> Session {
     let session = session().await;
     run(&session, SHOP).await.unwrap();
     session
 }
 
-pub const SHOP: &str = "
+pub(crate) const SHOP: &str = "
 CREATE TABLE profiles AS SELECT * FROM (VALUES
   ('p1', 'DE', 500, ['cycling', 'gaming'], DATE '1990-06-17'),
   ('p2', 'US', 100, ['cycling'], DATE '1985-02-28'),
@@ -121,7 +116,7 @@ CREATE PROFILE STORE shop
 ";
 
 /// The members of a rule in the tiny shop, sorted, or the error as users see it.
-pub async fn try_members(session: &Session, rule: &str) -> Result<Vec<String>, String> {
+pub(crate) async fn try_members(session: &Session, rule: &str) -> Result<Vec<String>, String> {
     let sql = format!("SELECT * FROM matching('shop', $rule$ {rule} $rule$)");
     match run(session, &sql).await {
         Ok(batches) => Ok(first_column(&batches)),

@@ -60,7 +60,7 @@ struct SummaryAggregate<S> {
 
 impl<S: Summary> SummaryAggregate<S> {
     fn groups(args: &AccumulatorArgs) -> Result<SummaryGroups<S>> {
-        let options = S::bind(&Call::physical(S::NAME, args))?;
+        let options = S::bind(&Call::physical(S::NAME, args)?)?;
         Ok(SummaryGroups { options, states: vec![], size: 0 })
     }
 }

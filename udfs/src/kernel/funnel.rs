@@ -70,16 +70,27 @@ impl Funnel {
             && self.limits.iter().all(Option::is_none);
         match &self.window {
             Span::Fixed { ticks: window, .. } if plain => {
-                self.level_of::<true>(ticks, masks, |tick| tick.saturating_add(*window))
+                // Clearing room for 32 chains would cost more than the rows of a small group.
+                let reach = |tick: i64| tick.saturating_add(*window);
+                if self.n_steps <= 4 {
+                    self.level_of::<true, 4>(ticks, masks, reach)
+                } else {
+                    self.level_of::<true, MAX_STEPS>(ticks, masks, reach)
+                }
             }
-            window if plain => self.level_of::<true>(ticks, masks, |tick| window.reach(tick)),
-            window => self.level_of::<false>(ticks, masks, |tick| window.reach(tick)),
+            window if plain => self.level_of::<true, MAX_STEPS>(ticks, masks, |tick| window.reach(tick)),
+            window => self.level_of::<false, MAX_STEPS>(ticks, masks, |tick| window.reach(tick)),
         }
     }
 
     /// Keeps one chain for each condition, always the one that began last.
-    fn level_of<const PLAIN: bool>(&self, ticks: &[i64], masks: &[u32], reach: impl Fn(i64) -> i64) -> usize {
-        let mut chains = [Chain::default(); MAX_STEPS];
+    fn level_of<const PLAIN: bool, const N: usize>(
+        &self,
+        ticks: &[i64],
+        masks: &[u32],
+        reach: impl Fn(i64) -> i64,
+    ) -> usize {
+        let mut chains = [Chain::default(); N];
         let mut reached = 0_u32;
         let mut row = 0;
         while row < ticks.len() {

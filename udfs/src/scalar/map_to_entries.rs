@@ -25,11 +25,11 @@ pub fn map_to_entries_udf() -> Arc<ScalarUDF> {
     syntax_example = "map_to_entries(map)",
     sql_example = r#"```sql
 > SELECT map_to_entries(MAP {'a': 1, 'b': 2}) AS entries;
-+----------------------------------------+
-| entries                                |
-+----------------------------------------+
++------------------------------------------+
+| entries                                  |
++------------------------------------------+
 | [{key: a, value: 1}, {key: b, value: 2}] |
-+----------------------------------------+
++------------------------------------------+
 ```"#,
     argument(name = "map", description = "A map.")
 )]

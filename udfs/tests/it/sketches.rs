@@ -147,7 +147,7 @@ proptest! {
     }
 }
 
-/// Answers of the C++ library (`datasketches` 5 for Python) to the same values.
+/// Answers of the C++ library (`datasketches` 5.2.0 for Python) to the same values.
 #[tokio::test]
 async fn bytes_are_those_of_the_cpp_library() {
     for (call, wanted) in [
