@@ -8,6 +8,7 @@
 )]
 
 mod audience;
+mod cli;
 mod common;
 mod errors;
 mod evaluate;
