@@ -215,11 +215,11 @@ mod tests {
         let (table, left_out) = render(&rows, Some(22));
         assert_eq!(left_out, 1);
         insta::assert_snapshot!(table, @r"
-        ┌───┬──────────┬───┐
-        │ a │ b        │ … │
-        ├───┼──────────┼───┤
-        │ x │ a rathe… │ … │
-        └───┴──────────┴───┘
+        ┌───┬────────────┬───┐
+        │ a │ b          │ … │
+        ├───┼────────────┼───┤
+        │ x │ a rather … │ … │
+        └───┴────────────┴───┘
         ");
     }
 
