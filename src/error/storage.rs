@@ -124,7 +124,8 @@ fn describe_local(error: &object_store::Error, shown: String) -> Described {
 }
 
 fn is_missing_bucket(text: &str) -> bool {
-    matches!(code_of(text), Some("NoSuchBucket" | "ContainerNotFound")) || text.contains("bucket does not exist")
+    matches!(code_of(text), Some("NoSuchBucket" | "ContainerNotFound"))
+        || text.contains("bucket does not exist")
 }
 
 fn missing_bucket(url: &str) -> Described {

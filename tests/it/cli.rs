@@ -102,7 +102,8 @@ fn statements_without_rows_are_silent_for_programs() {
 
 #[test]
 fn now_is_what_is_said() {
-    let (_, out, _) = run(&["sql", "--now", NOW, "--format", "csv", "-c", "SELECT CAST(now() AS DATE) AS day"]);
+    let (_, out, _) =
+        run(&["sql", "--now", NOW, "--format", "csv", "-c", "SELECT CAST(now() AS DATE) AS day"]);
     assert_eq!(out, "day\n2026-06-15\n");
 }
 
