@@ -97,6 +97,13 @@ impl Declared {
         }
     }
 
+    /// A table whose columns the user declared may have no rows yet, as long as its folder is there. (Buckets have
+    /// no folders to look for.)
+    fn is_known_empty(&self) -> bool {
+        let there = |url: &ListingTableUrl| url.get_url().to_file_path().map_or(true, |path| path.is_dir());
+        self.may_be_empty && self.urls.iter().all(there)
+    }
+
     async fn has_files(&self, state: &dyn Session) -> PlanResult<bool> {
         for url in &self.urls {
             let store = state.runtime_env().object_store(url)?;
@@ -146,7 +153,7 @@ impl TableProvider for Declared {
         let scan = self.inner.scan_with_args(state, args).await?;
         // A scan is also empty when the filters leave no folder.
         let empty = (scan.plan().as_ref() as &dyn Any).is::<EmptyExec>();
-        if empty && !self.may_be_empty && !self.has_files(state).await? {
+        if empty && !self.is_known_empty() && !self.has_files(state).await? {
             return Err(self.no_files());
         }
         Ok(scan)

@@ -285,6 +285,56 @@ async fn says_what_is_not_there() {
     assert_eq!(shop.value("SELECT count(*) FROM t").await, "0");
 }
 
+/// An Avro file of one column `id`, encoded by hand: integers are zigzag, texts follow their length.
+fn avro(ids: &[i8]) -> Vec<u8> {
+    let zigzag = |value: i8| u8::try_from(i16::from(value) * 2).unwrap();
+    let text = |text: &str| {
+        let length = u8::try_from(text.len() * 2).unwrap();
+        [&[length], text.as_bytes()].concat()
+    };
+    // One byte holds lengths up to 63, so the schema is short.
+    let schema = r#"{"type":"record","name":"r","fields":[{"name":"id","type":"int"}]}"#;
+    let schema = [&[u8::try_from(schema.len() * 2 % 128 + 128).unwrap(), 1], schema.as_bytes()].concat();
+    let rows: Vec<u8> = ids.iter().map(|id| zigzag(*id)).collect();
+    let count = u8::try_from(rows.len() * 2).unwrap();
+    let sync = [7; 16];
+    [b"Obj\x01".as_slice(), &[2], &text("avro.schema"), &schema, &[0], &sync, &[count, count], &rows, &sync]
+        .concat()
+}
+
+#[tokio::test]
+async fn reads_avro() {
+    let shop = Shop::new();
+    shop.write("a/1.avro", avro(&[1, 2, 3]));
+    shop.declare("CREATE EXTERNAL TABLE a STORED AS AVRO LOCATION '@/a/1.avro'").await.unwrap();
+    assert_eq!(shop.value("SELECT sum(id) FROM a").await, "6");
+    shop.declare("CREATE EXTERNAL TABLE a STORED AS AVRO LOCATION '@/a'").await.unwrap();
+    shop.write("a/2.avro", avro(&[10]));
+    assert_eq!(shop.value("SELECT sum(id) FROM a").await, "16");
+    shop.write("a/2.avro", &avro(&[10])[..50]);
+    let shown = shop.query_fails("SELECT sum(id) FROM a").await;
+    assert!(shown.starts_with("error[storage]: cannot read `@/a/2.avro`: "), "{shown}");
+}
+
+#[tokio::test]
+async fn own_tables_are_read_back() {
+    let shop = Shop::new();
+    shop.copy("SELECT 1 AS id", "own/x.parquet").await;
+    let columns = Arc::new(arrow_schema::Schema::new(vec![arrow_schema::Field::new(
+        "id",
+        arrow_schema::DataType::Int64,
+        true,
+    )]));
+    let url = crate::storage::locate(&shop.path("own")).unwrap();
+    let table = Table::parquet("own", url.as_str(), columns);
+    shop.ctx.register_table("own", open(&table, &shop.ctx.state()).await.unwrap()).unwrap();
+    assert_eq!(shop.value("SELECT id FROM own").await, "1");
+    fs::remove_file(shop.path("own/x.parquet")).unwrap();
+    assert_eq!(shop.value("SELECT count(*) FROM own").await, "0");
+    fs::remove_dir(shop.path("own")).unwrap();
+    assert_eq!(shop.query("SELECT id FROM own").await.unwrap_err().kind(), Kind::Storage);
+}
+
 /// The bytes of a file with the last ones missing.
 fn cut(path: &Path, kept: usize) -> Vec<u8> {
     let mut bytes = fs::read(path).unwrap();

@@ -194,3 +194,22 @@ async fn many_entries_take_seconds() {
     println!("500 entries: {wrote:?}, 500 looks: {:?}", started.elapsed());
     assert!(wrote.as_secs() < 30);
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_read_only_warehouse_is_read_and_not_written() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    open(&folder).await.put(segment("a", None)).await.unwrap();
+    let segments = folder.path().join("catalog/segment");
+    std::fs::set_permissions(&segments, std::fs::Permissions::from_mode(0o555)).unwrap();
+    // The superuser may write anywhere.
+    if std::fs::write(segments.join("probe"), "").is_err() {
+        let warehouse = open(&folder).await;
+        let error = warehouse.put(segment("b", None)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Storage);
+        assert!(error.to_string().contains("catalog/segment/b"), "{error}");
+        assert!(warehouse.snapshot().await.unwrap().get(Kind::Segment, "a").is_some());
+    }
+    std::fs::set_permissions(&segments, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
