@@ -183,7 +183,7 @@ pub(crate) fn as_statement(command: Command, argument: &str) -> Option<String> {
              table_type AS type FROM information_schema.tables WHERE table_schema <> 'information_schema' \
              ORDER BY table_schema = 'coterie', table_schema <> 'public', table_schema, table_name"
             .to_owned(),
-        Command::Describe => format!("DESCRIBE {argument}"),
+        Command::Describe => format!("DESCRIBE {}", quoted(argument)),
         Command::Segments if argument.is_empty() => "SHOW SEGMENTS".to_owned(),
         Command::Segments => format!("DESCRIBE SEGMENT {}", quote(argument.trim_matches('"'))),
         Command::Functions => {
@@ -204,6 +204,15 @@ pub(crate) fn as_statement(command: Command, argument: &str) -> Option<String> {
     })
 }
 
+/// A table's name with its parts quoted: `DESCRIBE segment.x` would describe a segment, not its table.
+fn quoted(name: &str) -> String {
+    if name.contains('"') {
+        return name.to_owned();
+    }
+    let parts = name.split('.').map(|part| format!("\"{}\"", part.to_lowercase()));
+    parts.collect::<Vec<_>>().join(".")
+}
+
 fn name_of(format: Format) -> String {
     format.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
 }
@@ -215,5 +224,25 @@ fn switch(argument: &str, now: bool) -> Result<bool> {
         "on" => Ok(true),
         "off" => Ok(false),
         _ => Err(Error::new(Kind::Usage, format!("expected `on` or `off`, found `{argument}`"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_commands_are_short_for_a_statement() {
+        let check = |line: &str| as_statement(command::parse(line)?.0, command::parse(line)?.1);
+        assert_eq!(check("\\d Events").as_deref(), Some("DESCRIBE \"events\""));
+        assert_eq!(check("\\d segment.x").as_deref(), Some("DESCRIBE \"segment\".\"x\""));
+        assert_eq!(check("\\d \"A b\"").as_deref(), Some("DESCRIBE \"A b\""));
+        assert_eq!(check("\\ds win_back").as_deref(), Some("DESCRIBE SEGMENT win_back"));
+        assert_eq!(check("\\timing"), None);
+        for statement in ["\\d", "\\d segment.x", "\\ds", "\\df it's"] {
+            let statement = check(statement).unwrap();
+            let all = 0..statement.len();
+            assert!(crate::statement::parse(&Source::typed(statement), all).is_ok());
+        }
     }
 }

@@ -40,3 +40,24 @@ pub(super) struct Size {
 pub(super) fn make(folder: &Path, profiles: u32, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Size> {
     write::shop(folder, profiles, progress)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_shop_is_the_same_on_every_machine() {
+        assert_eq!(NOW_TEXT.parse::<chrono::DateTime<chrono::Utc>>().unwrap().timestamp_micros(), NOW);
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let size = make(one.path(), 500, &|_, _| ()).unwrap();
+        assert_eq!(size, make(two.path(), 500, &|_, _| ()).unwrap());
+        // Numbers in the documentation depend on it.
+        assert_eq!(size, Size { profiles: 500, events: 8298, products: 279 });
+        for file in ["profiles/part-00000.parquet", "events/2026-06.parquet", "products/products.parquet"] {
+            assert_eq!(fs::read(one.path().join(file)).unwrap(), fs::read(two.path().join(file)).unwrap());
+        }
+        assert_eq!(fs::read_dir(one.path().join("events")).unwrap().count(), 13);
+    }
+}
