@@ -131,7 +131,6 @@ impl Keys {
 
 fn converter_rows(converter: &RowConverter, keys: &ArrayRef) -> Result<arrow::row::Rows> {
     let mut rows = converter.empty_rows(keys.len(), 0);
-    // `append` takes a shared converter only for types without a dictionary, which keys are cast from.
     converter
         .append(&mut rows, &[Arc::clone(keys)])
         .map_err(|error| bug!("profile keys cannot be compared: {error}"))?;
@@ -176,13 +175,11 @@ impl Pass {
     fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let all = column(batch, planner::KEY_COLUMN)?;
         let known = is_not_null(all).map_err(|error| bug!("no null mask: {error}"))?;
-        let mut counted = false;
         let mut of_event = vec![0_u64; batch.num_rows()];
         for (at, field) in batch.schema_ref().fields().iter().enumerate() {
             if !field.name().starts_with(planner::EVENTS_COLUMN) {
                 continue;
             }
-            counted = true;
             let counts: &Int64Array = batch.column(at).as_primitive::<Int64Type>();
             for (total, count) in of_event.iter_mut().zip(counts.iter()) {
                 *total += count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
@@ -196,7 +193,6 @@ impl Pass {
                 self.figures.null_keys += 1;
             }
         }
-        debug_assert!(counted || self.figures.orphan_events == 0);
         let keys = filter(all, &known).map_err(|error| bug!("keys cannot be filtered: {error}"))?;
         for at in 0..self.n_rules {
             let rule = column(batch, &planner::rule_column(at))?;
