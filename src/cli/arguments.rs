@@ -64,6 +64,43 @@ pub(crate) enum Command {
     Sql(Sql),
     Evaluate(Evaluate),
     Translate(Translate),
+    #[command(subcommand)]
+    Import(Import),
+}
+
+/// Create segments from another system's definitions
+#[derive(Debug, Subcommand)]
+pub(crate) enum Import {
+    Adobe(Adobe),
+}
+
+/// Create segments from Adobe's segment definitions
+///
+/// Reads JSON documents as the segment API of Adobe Experience Platform writes them: one definition, a list of them, or an
+/// answer with a list in it. Name, id, description and expression are taken, pql/text or pql/json. Definitions may ask for
+/// each other by id, across files. A definition that makes no segment is reported with its reason; the others are created,
+/// and the exit status is 1.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  coterie import adobe --warehouse s3://lake/coterie definitions.json
+  coterie import adobe --warehouse s3://lake/coterie --dry-run exported/*.json")]
+pub(crate) struct Adobe {
+    /// The files; - for standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The profile store that the segments are about; needed when the warehouse has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) store: Option<String>,
+    /// Make new versions of segments that are there already
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Check all definitions, and create nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How to write the report
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
 }
 
 /// Make a sample shop, evaluate ten segments of it and show what came out
@@ -124,7 +161,7 @@ pub(crate) struct Evaluate {
     pub(crate) format: Format,
 }
 
-/// Show a rule as SQL that runs as it stands
+/// Show a rule as SQL that runs as it stands, or in PQL
 ///
 /// Reads one rule, in SQL or PQL, from a file or standard input. The warehouse says which tables and columns the rule is
 /// about.
@@ -133,11 +170,15 @@ pub(crate) struct Evaluate {
 Examples:
   coterie translate --warehouse coterie-demo/warehouse queries/segments/win_back.pql
   echo \"did(event_type = 'purchase')\" | coterie translate --warehouse coterie-demo/warehouse --from sql -
+  coterie translate --warehouse coterie-demo/warehouse --to pql queries/segments/forgot_sneakers.sql
   coterie translate --warehouse coterie-demo/warehouse --emit segment queries/segments/forgot_sneakers.sql")]
 pub(crate) struct Translate {
     /// The rule's language; by default what the name of the file says, or else SQL
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     pub(crate) from: Option<From>,
+    /// The language to print the rule in; what PQL cannot say is an error
+    #[arg(long, value_enum, default_value_t, value_name = "LANGUAGE", conflicts_with = "emit")]
+    pub(crate) to: To,
     /// The profile store that the rule is about; needed when the warehouse has several
     #[arg(long, value_name = "NAME")]
     pub(crate) store: Option<String>,
@@ -156,6 +197,16 @@ pub(crate) enum From {
     Pql,
     /// One boolean SQL expression
     Sql,
+}
+
+/// The language that a rule is printed in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum To {
+    /// SQL that runs as it stands
+    #[default]
+    Sql,
+    /// Profile Query Language
+    Pql,
 }
 
 /// A stage of the translation.

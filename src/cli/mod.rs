@@ -1,10 +1,11 @@
-//! The command line: `coterie demo`, `sql`, `evaluate`, `translate`.
+//! The command line: `coterie demo`, `sql`, `evaluate`, `translate`, `import`.
 //!
 //! Arguments in, text and an exit status out. Everything that is done is done by [`crate::engine`].
 
 mod arguments;
 mod demo;
 mod evaluate;
+mod import;
 mod output;
 mod progress;
 mod script;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use arguments::{Arguments, Command, Global};
+use arguments::{Arguments, Command, Global, Import};
 use stop::{Stop, note};
 
 use crate::engine::{Engine, Options};
@@ -67,6 +68,7 @@ async fn dispatch(arguments: &Arguments) -> Result<(), Stop> {
         Command::Sql(sql) => sql::run(global, sql).await,
         Command::Evaluate(evaluate) => evaluate::run(global, evaluate).await,
         Command::Translate(translate) => translate::run(global, translate).await,
+        Command::Import(Import::Adobe(adobe)) => import::run(global, adobe).await,
     }
 }
 

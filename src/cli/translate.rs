@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::arguments::{Emit, From, Global, Translate};
+use super::arguments::{Emit, From, Global, To, Translate};
 use super::output::Sink;
 use super::stop::Stop;
 use super::{open, script, tree};
@@ -15,6 +15,13 @@ pub(super) async fn run(global: &Global, arguments: &Translate) -> Result<(), St
     let engine = open(global).await?;
     let session = engine.session();
     let place = Span::new(0, source.text.len());
+    if arguments.to == To::Pql {
+        let pql = session
+            .translate_to_pql(&source, language, arguments.store.as_deref())
+            .await
+            .map_err(|error| Stop::from(error).at(&source, place))?;
+        return Sink::stdout().write(&format!("{pql}\n"));
+    }
     let stages = session
         .translate(&source, language, arguments.store.as_deref())
         .await

@@ -136,6 +136,7 @@ async fn expand(call: &Call, scope: &Arc<Scope>, statement: &Statement) -> Resul
     let segment = Segment {
         name: NAME.to_owned(),
         store: store.0.clone(),
+        id: None,
         comment: None,
         language,
         rule: rule.0.clone(),

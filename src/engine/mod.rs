@@ -10,6 +10,7 @@ mod entry;
 mod evaluate;
 mod execute;
 mod expand;
+mod import;
 mod names;
 mod plan;
 mod scope;
@@ -41,6 +42,7 @@ use entry::Typed;
 use scope::Scope;
 
 pub use evaluate::{Figures, Outcome, Progress, Report};
+pub use import::{Import, Imported, Status};
 pub use names::{Names, TableName};
 pub use translate::Translation;
 

@@ -1,7 +1,7 @@
 //! What one statement sees: the catalog as it was when it began, the session's settings, one instant.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::datatypes::{DataType, SchemaRef};
 use chrono::{DateTime, Utc};
@@ -41,6 +41,8 @@ pub(super) struct Scope {
     base: SessionState,
     pub(super) now: DateTime<Utc>,
     depth: usize,
+    /// Segments that are about to be created.
+    added: RwLock<BTreeMap<String, Arc<Segment>>>,
     /// The stores opened so far.
     bound: Mutex<HashMap<String, Arc<Bound>>>,
     /// The segments that have an audience, once a statement asks for the list of tables.
@@ -60,7 +62,8 @@ impl Scope {
         base: SessionState,
         now: DateTime<Utc>,
     ) -> Self {
-        Self { engine, snapshot, base, now, depth: 0, bound: Mutex::default(), audiences: OnceCell::new() }
+        let (added, bound, audiences) = (RwLock::default(), Mutex::default(), OnceCell::new());
+        Self { engine, snapshot, base, now, depth: 0, added, bound, audiences }
     }
 
     /// The scope of what a view or live segment of this scope is made of.
@@ -119,7 +122,33 @@ impl Scope {
 
     /// A segment's definition.
     pub(super) fn segment(&self, name: &str) -> Result<Option<Arc<Segment>>> {
+        let added = self.added.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        if added.is_some() {
+            return Ok(added);
+        }
         self.typed(warehouse::Kind::Segment, name)
+    }
+
+    /// Adds a segment that rules may ask for before it is in the catalog.
+    pub(super) fn add(&self, segment: Segment) {
+        let mut added = self.added.write().unwrap_or_else(PoisonError::into_inner);
+        added.insert(segment.name.clone(), Arc::new(segment));
+    }
+
+    /// The segment of a store that has this name, or else this id. Another store's are about other profiles.
+    pub(super) fn segment_known_as(&self, store: &str, id: &str) -> Option<String> {
+        let of_store = |segment: &Arc<Segment>| segment.store == store;
+        if let Some(named) = self.segment(id).ok().flatten().filter(of_store) {
+            return Some(named.name.clone());
+        }
+        let known_as = |segment: &Arc<Segment>| of_store(segment) && segment.id.as_deref() == Some(id);
+        let added = self.added.read().unwrap_or_else(PoisonError::into_inner);
+        let added = added.values().find(|segment| known_as(segment)).map(|segment| segment.name.clone());
+        added.or_else(|| {
+            let mut kept = self.names(warehouse::Kind::Segment).into_iter();
+            kept.find(|name| self.segment(name).ok().flatten().is_some_and(|s| known_as(&s)))
+                .map(str::to_owned)
+        })
     }
 
     /// A profile store's declaration.
@@ -372,11 +401,7 @@ pub(super) fn parse_rule(scope: &Scope, segment: &Segment, bound: &Bound) -> Res
     match segment.language {
         Language::Sql => Ok(statement::parse_rule(&segment.rule)?),
         Language::Pql | Language::PqlJson => {
-            // Another store's segments are about other profiles.
-            let known = |id: &str| {
-                let other = scope.segment(id).ok().flatten()?;
-                (other.store == segment.store).then(|| id.to_owned())
-            };
+            let known = |id: &str| scope.segment_known_as(&segment.store, id);
             let context = pql::Context { store: bound, now: scope.now, segment: &known };
             let query = pql::compile(&segment.rule, segment.language, &context)?;
             Ok(pql::lower(&query, &context)?)

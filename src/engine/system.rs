@@ -79,6 +79,7 @@ async fn segments(scope: &Arc<Scope>) -> Result<Vec<Column>> {
         instant("created_at", rows.iter().map(|(_, _, created_at, _)| Some(*created_at))),
         count("members", rows.iter().map(|(.., stored)| stored.map(|stored| stored.members))),
         instant("evaluated_as_of", rows.iter().map(|(.., stored)| stored.map(|stored| stored.as_of))),
+        text("id", rows.iter().map(|(segment, ..)| segment.id.as_deref())),
     ])
 }
 

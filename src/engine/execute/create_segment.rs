@@ -25,10 +25,12 @@ pub(super) async fn run(session: &Session, create: &CreateSegment, statement: &S
     let segment = Segment {
         name: create.name.value.clone(),
         store: store_of(&scope, create.store.as_ref(), create.name.span)?,
+        id: create.id.clone(),
         comment: create.comment.clone(),
         language: create.language,
         rule: create.rule.clone(),
     };
+    check_id(&scope, &segment)?;
     check(&scope, &segment).await.map_err(|error| {
         let own = rule_source(&segment, create.rule_span, &statement.source);
         match error {
@@ -42,8 +44,20 @@ pub(super) async fn run(session: &Session, create: &CreateSegment, statement: &S
     session.engine.put(warehouse::Kind::Segment, &segment.name, version, &segment).await
 }
 
+/// An id says one thing.
+pub(in crate::engine) fn check_id(scope: &Scope, segment: &Segment) -> Result<()> {
+    let Some(id) = &segment.id else { return Ok(()) };
+    match scope.segment_known_as(&segment.store, id) {
+        Some(other) if other != segment.name => {
+            let message = format!("segment `{other}` of the store `{}` is known as `{id}`", segment.store);
+            Err(Diagnostic::new(Kind::Conflict, message).into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A rule that is kept is known to resolve and to plan.
-async fn check(scope: &Arc<Scope>, segment: &Segment) -> Result<()> {
+pub(in crate::engine) async fn check(scope: &Arc<Scope>, segment: &Segment) -> Result<()> {
     let bound = scope.bound(&segment.store).await?;
     let rule = parse_rule(scope, segment, &bound)?;
     let program = scope.resolve(&segment.name, &rule, &bound)?;

@@ -49,8 +49,9 @@ pub(super) async fn store(session: &Session, name: &Name, if_exists: bool) -> Re
 /// Whether a segment's rule asks for another segment.
 async fn uses(scope: &std::sync::Arc<Scope>, segment: &str, other: &str) -> Result<bool> {
     let Some(segment) = scope.segment(segment)? else { return Ok(false) };
-    // Most rules do not name it at all.
-    if !segment.rule.contains(other) {
+    // Most rules do not name it at all, by neither name.
+    let id = scope.segment(other)?.and_then(|other| other.id.clone());
+    if !segment.rule.contains(other) && !id.is_some_and(|id| segment.rule.contains(&id)) {
         return Ok(false);
     }
     let Ok(bound) = scope.bound(&segment.store).await else { return Ok(false) };

@@ -115,6 +115,7 @@ pub(super) async fn describe_segment(session: &Session, name: &Name) -> Result<R
         ("name", Some(segment.name.clone())),
         ("store", Some(segment.store.clone())),
         ("language", Some(segment.language.as_str().to_owned())),
+        ("id", segment.id.clone()),
         ("comment", segment.comment.clone()),
         ("rule", Some(segment.rule.clone())),
         ("version", entry.map(|entry| entry.version.to_string())),

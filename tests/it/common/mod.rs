@@ -41,7 +41,7 @@ pub(crate) async fn show(session: &Session, sql: &str) -> String {
 }
 
 /// The first column of some rows, as sorted text.
-fn first_column(batches: &[RecordBatch]) -> Vec<String> {
+pub(crate) fn first_column(batches: &[RecordBatch]) -> Vec<String> {
     let mut values = vec![];
     for batch in batches {
         let column = batch.column(0);
@@ -61,7 +61,7 @@ pub(crate) async fn fails(session: &Session, sql: &str) -> String {
     }
 }
 
-fn render(error: &Error, sql: &str) -> String {
+pub(crate) fn render(error: &Error, sql: &str) -> String {
     let source = Source::typed(Arc::<str>::from(sql));
     let span = coterie::diagnostic::Span::new(0, sql.len());
     let texts: Vec<String> = error.diagnostics(&source, span).iter().map(ToString::to_string).collect();
