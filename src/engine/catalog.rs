@@ -6,6 +6,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, Session, TableProvider};
 use datafusion::common::Result;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
@@ -176,7 +177,9 @@ impl TableProvider for LiveSegment {
             plan = plan.select(columns.iter().copied())?;
         }
         let plan = plan.limit(0, limit)?.build()?;
-        self.scope.state().create_physical_plan(&plan).await
+        // The query that holds this one optimises both: what was optimised already, DataFusion may refuse to change.
+        let state = SessionStateBuilder::new_from_existing(self.scope.state());
+        state.with_physical_optimizer_rules(vec![]).build().create_physical_plan(&plan).await
     }
 }
 

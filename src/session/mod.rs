@@ -2,13 +2,14 @@
 
 mod functions;
 
+use std::any::Any;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use chrono::{DateTime, SubsecRound, Utc};
-use datafusion::common::config::ConfigExtension;
-use datafusion::common::extensions_options;
+use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
+use datafusion::common::config_err;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{
     FairSpillPool, MemoryPool, TrackConsumersPool, UnboundedMemoryPool,
@@ -29,11 +30,41 @@ pub const CATALOG: &str = "coterie";
 /// The schema of declared tables.
 pub const PUBLIC: &str = "public";
 
-extensions_options! {
-    /// Settings of coterie's own, `SET coterie.… = …`.
-    pub struct Settings {
-        /// What `now()` means; empty for the wall clock.
-        pub now: String, default = String::new()
+/// Settings of coterie's own, `SET coterie.… = …`.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// What `now()` means; empty for the wall clock.
+    pub now: String,
+}
+
+/// By hand: DataFusion's macro lists settings without their prefix, so that `SHOW` and `RESET` do not find them.
+impl ExtensionOptions for Settings {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(self.clone())
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> datafusion::error::Result<()> {
+        match key {
+            "now" => self.now = value.to_owned(),
+            other => return config_err!("no setting is called `{}.{other}`", Self::PREFIX),
+        }
+        Ok(())
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        vec![ConfigEntry {
+            key: format!("{}.now", Self::PREFIX),
+            value: Some(self.now.clone()),
+            description: "What now() means; empty for the wall clock",
+        }]
     }
 }
 

@@ -17,5 +17,6 @@ mod evaluate;
 mod random_rules;
 mod real_data;
 mod rules;
+mod shipped;
 mod slt;
 mod storage;
