@@ -231,7 +231,10 @@ impl Generator<'_> {
 
     fn did(&mut self, table: usize, depth: usize) -> String {
         let condition = self.of_event(table, depth.saturating_sub(1));
-        let window = self.chance(2, 3).then(|| format!(", {}", self.interval())).unwrap_or_default();
+        let window = match self.chance(2, 3) {
+            true => format!(", {}", self.interval()),
+            false => String::new(),
+        };
         match self.chance(1, 2) {
             true => format!("did({condition}{window})"),
             false => format!("times({condition}{window}) {} {}", self.operator(), self.random.below(4)),
