@@ -5,6 +5,7 @@ pub mod cli;
 pub mod diagnostic;
 pub mod engine;
 pub mod error;
+pub mod layout;
 pub mod planner;
 pub mod pql;
 pub mod profile;

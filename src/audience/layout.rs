@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::diagnostic::Kind;
 use crate::error::{Error, Result};
+use crate::storage::{escape, folder};
 
 /// The partition column of the Delta table.
 pub(super) const SEGMENT: &str = "segment";
@@ -141,27 +142,6 @@ pub(super) fn new_file(segment: &str) -> String {
         }
     }
     format!("{folder}/{}.zstd.parquet", Uuid::new_v4())
-}
-
-/// A store as one part of a path. Percent signs would do, were the table's own path not decoded once too often on its
-/// way through URLs.
-fn folder(store: &str) -> String {
-    escape(store, '-', "_")
-}
-
-/// A name in letters and digits that are the same on every file system and object store, different for different names:
-/// other bytes become `sign` and two hexadecimal digits, except those that are `plain`.
-fn escape(name: &str, sign: char, plain: &str) -> String {
-    let mut path = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        let letter = char::from(byte);
-        if letter.is_ascii_alphanumeric() || plain.contains(letter) {
-            path.push(letter);
-        } else {
-            path.push_str(&format!("{sign}{byte:02X}"));
-        }
-    }
-    path
 }
 
 /// The field with text and bytes as views.

@@ -80,7 +80,8 @@ fn tag(command: &Command) -> String {
         | Command::ShowCreateSegment(_)
         | Command::DescribeSegment(_)
         | Command::ExplainSegment(_)
-        | Command::Evaluate { .. } => {
+        | Command::Evaluate { .. }
+        | Command::OptimizeEvents(_) => {
             let text = command.to_string();
             let words = text.split_whitespace().filter(|word| !OPTIONAL.contains(word));
             let words: Vec<&str> = words.take_while(|word| VERBS.contains(word)).collect();

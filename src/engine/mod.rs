@@ -11,6 +11,7 @@ mod evaluate;
 mod execute;
 mod expand;
 mod import;
+mod layouts;
 mod names;
 mod plan;
 mod scope;
@@ -31,6 +32,7 @@ use datafusion::prelude::SessionConfig;
 use crate::audience::Audiences;
 use crate::diagnostic::Source;
 use crate::error::{Error, Result};
+use crate::layout::Layouts;
 use crate::profile::Bound;
 use crate::session::{self, Limits};
 use crate::source;
@@ -69,6 +71,8 @@ pub struct Engine {
     bodies: RwLock<HashMap<(warehouse::Kind, String), Body>>,
     /// The memberships opened so far, by profile store.
     audiences: tokio::sync::Mutex<HashMap<String, Arc<Audiences>>>,
+    /// The laid-out copies of event tables.
+    layouts: Layouts,
 }
 
 /// A catalog entry's body as a type, with its version.
@@ -89,12 +93,14 @@ impl Engine {
         let config = session::config(limits, options.now);
         let base = session::base_state(config, runtime, Arc::new(command::Planner))?;
         let warehouse = Warehouse::open(options.warehouse.as_deref(), &stores).await?;
+        let layouts = Layouts::new(Arc::clone(warehouse.store()), warehouse.url().clone());
         Ok(Arc::new(Self {
             warehouse,
             base,
             tables: RwLock::default(),
             bodies: RwLock::default(),
             audiences: tokio::sync::Mutex::default(),
+            layouts,
         }))
     }
 
@@ -175,6 +181,11 @@ impl Engine {
         let audiences = Arc::new(audiences);
         opened.insert(name, Arc::clone(&audiences));
         Ok(audiences)
+    }
+
+    /// The laid-out copies of event tables.
+    fn layouts(&self) -> &Layouts {
+        &self.layouts
     }
 
     /// A declared table, opened once a version where that shows all there is.

@@ -24,7 +24,7 @@ use super::scope::Scope;
 
 /// The tables.
 pub(super) const NAMES: &[&str] =
-    &["segments", "segment_versions", "evaluations", "memberships", "profile_stores", "functions"];
+    &["segments", "segment_versions", "evaluations", "memberships", "profile_stores", "functions", "layouts"];
 
 /// A table by name.
 pub(super) async fn table(scope: &Arc<Scope>, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -35,6 +35,7 @@ pub(super) async fn table(scope: &Arc<Scope>, name: &str) -> Result<Option<Arc<d
         "memberships" => return Ok(Some(memberships(scope).await?)),
         "profile_stores" => profile_stores(scope)?,
         "functions" => functions(scope),
+        "layouts" => layouts(scope).await?,
         _ => return Ok(None),
     };
     let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
@@ -188,6 +189,32 @@ fn profile_stores(scope: &Scope) -> Result<Vec<Column>> {
         text("profile_key", stores.iter().map(|store| Some(store.profiles.key.as_str()))),
         text("events", events.iter().map(|events| Some(events.as_str()))),
         text("lookups", lookups.iter().map(|lookups| Some(lookups.as_str()))),
+    ])
+}
+
+/// A row a laid-out event table.
+async fn layouts(scope: &Arc<Scope>) -> Result<Vec<Column>> {
+    let mut rows = vec![];
+    for store in scope.names(Kind::ProfileStore) {
+        let Ok(bound) = scope.bound(store).await else { continue };
+        for (at, events) in bound.store.events.iter().enumerate() {
+            let Some(table) = scope.event_table(at, events)? else { continue };
+            let stored = scope.engine.layouts().stored(&table.source(&bound), &scope.state()).await?;
+            rows.extend(stored.map(|stored| (store, events.table.clone(), stored)));
+        }
+    }
+    let current: BooleanArray = rows.iter().map(|(.., stored)| Some(stored.is_current)).collect();
+    let number = |n: usize| u64::try_from(n).ok();
+    Ok(vec![
+        text("store", rows.iter().map(|(store, ..)| Some(*store))),
+        text("events", rows.iter().map(|(_, events, _)| Some(events.as_str()))),
+        (Field::new("is_current", DataType::Boolean, true), Arc::new(current)),
+        count("buckets", rows.iter().map(|(.., stored)| Some(u64::from(stored.layout.buckets)))),
+        count("files", rows.iter().map(|(.., stored)| number(stored.layout.files.len()))),
+        count("rows", rows.iter().map(|(.., stored)| Some(stored.layout.rows()))),
+        count("bytes", rows.iter().map(|(.., stored)| Some(stored.layout.bytes()))),
+        count("source_files", rows.iter().map(|(.., stored)| number(stored.source_files))),
+        text("location", rows.iter().map(|(.., stored)| Some(stored.layout.url.as_str()))),
     ])
 }
 

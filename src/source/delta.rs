@@ -6,10 +6,11 @@ use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::CreateExternalTable;
-use deltalake_core::DeltaTableBuilder;
+use deltalake_core::kernel::LogicalFileView;
 use deltalake_core::logstore::{
     LogStore, LogStoreFactory, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
 };
+use deltalake_core::{DeltaTable, DeltaTableBuilder};
 use url::{Position, Url};
 
 use crate::diagnostic::{Diagnostic, Kind};
@@ -38,6 +39,11 @@ pub(super) fn locations(statement: &CreateExternalTable, mut named: Vec<Files>) 
 
 /// Opens the newest version.
 pub(super) async fn open(table: &Table, state: &SessionState) -> Result<Arc<dyn TableProvider>> {
+    provider(&load(table, state).await?, state).await
+}
+
+/// Reads the log up to the newest version.
+pub(super) async fn load(table: &Table, state: &SessionState) -> Result<DeltaTable> {
     let [location] = table.locations.as_slice() else {
         return Err(crate::bug!("the Delta table `{}` has {} locations", table.name, table.locations.len()));
     };
@@ -47,9 +53,20 @@ pub(super) async fn open(table: &Table, state: &SessionState) -> Result<Arc<dyn 
     know_scheme(&url)?;
     let builder = DeltaTableBuilder::from_url(url.clone()).map_err(from_delta)?;
     let loaded = builder.with_storage_backend(store, url.clone()).load().await;
-    let loaded = loaded.map_err(|error| from_delta(error).in_table(&url))?;
-    let provider = loaded.table_provider().with_session(Arc::new(state.clone())).await?;
-    Ok(provider)
+    loaded.map_err(|error| from_delta(error).in_table(&url))
+}
+
+/// The table at the version that was read.
+pub(super) async fn provider(loaded: &DeltaTable, state: &SessionState) -> Result<Arc<dyn TableProvider>> {
+    Ok(loaded.table_provider().with_session(Arc::new(state.clone())).await?)
+}
+
+/// What tells versions apart whose files are the same: the number, where rows are deleted beside the files.
+pub(super) fn deletions(loaded: &DeltaTable) -> Result<Option<String>> {
+    let snapshot = loaded.snapshot().map_err(from_delta)?.snapshot();
+    let deleted = |file: &LogicalFileView| file.deletion_vector_descriptor().is_some();
+    let any = snapshot.try_log_data().map_err(from_delta)?.iter().any(|file| deleted(&file));
+    Ok(any.then(|| format!("version {}", loaded.version().unwrap_or_default())))
 }
 
 /// delta-rs asks its own list of schemes even when it is handed the store.

@@ -89,7 +89,7 @@ pub(super) async fn find(files: Files, format: Format, state: &SessionState) -> 
 }
 
 /// All files of a folder that match, hive folders included, in the order of their paths.
-async fn list(location: &Location, store: &dyn ObjectStore) -> Result<Vec<ObjectMeta>> {
+pub(super) async fn list(location: &Location, store: &dyn ObjectStore) -> Result<Vec<ObjectMeta>> {
     let url = listing_url(location)?;
     let mut files: Vec<ObjectMeta> =
         store.list(Some(url.prefix())).try_collect().await.map_err(from_object_store)?;

@@ -10,6 +10,8 @@
 //!   cast, or fails naming the file;
 //! * a Delta table says itself which files and columns it has, at every opening.
 //!
+//! [`files`] says which files a table has now, and [`scan`] reads some of them, for copies that are kept in step.
+//!
 //! No file to scan is an error and not an empty table: an audience must not lose its members because a folder
 //! moved. This module knows nothing of profile stores or segments.
 
@@ -20,6 +22,7 @@ mod listing;
 mod named_format;
 mod named_source;
 mod partition;
+mod present;
 mod table;
 
 use std::sync::Arc;
@@ -30,6 +33,7 @@ use datafusion::execution::SessionState;
 use crate::error::Result;
 
 pub use declare::declare;
+pub use present::{File, files, scan};
 pub use table::{Format, Location, Order, Table};
 
 /// Opens a declared table.

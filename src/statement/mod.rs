@@ -8,6 +8,7 @@ mod create_segment;
 mod dialect;
 mod evaluate_segments;
 mod expr;
+mod optimize_events;
 mod parser;
 mod split;
 
@@ -22,6 +23,7 @@ pub use create_profile_store::CreateProfileStore;
 pub use create_segment::CreateSegment;
 pub use dialect::Dialect;
 pub use evaluate_segments::EvaluateSegments;
+pub use optimize_events::OptimizeEvents;
 pub use parser::is_plain_name;
 pub use split::{Piece, split};
 
@@ -81,6 +83,8 @@ pub enum Command {
         /// Show how, instead of doing it.
         explain: bool,
     },
+    /// `OPTIMIZE EVENTS OF …`.
+    OptimizeEvents(OptimizeEvents),
 }
 
 /// Parses the statement at `range` of a text.
@@ -116,6 +120,7 @@ impl fmt::Display for Command {
             Self::DescribeSegment(name) => write!(f, "DESCRIBE SEGMENT {}", quote(&name.value)),
             Self::ExplainSegment(name) => write!(f, "EXPLAIN SEGMENT {}", quote(&name.value)),
             Self::Evaluate { run, explain } => write!(f, "{}{run}", if *explain { "EXPLAIN " } else { "" }),
+            Self::OptimizeEvents(optimize) => optimize.fmt(f),
         }
     }
 }

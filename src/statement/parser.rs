@@ -15,6 +15,7 @@ use crate::segment::{Expr, Name};
 use super::expr::Lowering;
 use super::{
     Command, Dialect, RECURSION_LIMIT, Statement, create_profile_store, create_segment, evaluate_segments,
+    optimize_events,
 };
 
 /// How statements begin, for "did you mean".
@@ -28,6 +29,7 @@ const OPENINGS: &[&str] = &[
     "DESCRIBE",
     "EXPLAIN",
     "EVALUATE",
+    "OPTIMIZE",
     "INSERT",
     "SET",
     "RESET",
@@ -112,6 +114,14 @@ fn command(parser: &mut Parser<'_>) -> Result<Command> {
     if parser.eat(&["EVALUATE"]) {
         return Ok(Command::Evaluate { run: evaluate_segments::parse(parser)?, explain: false });
     }
+    if parser.eat(&["OPTIMIZE", "EVENTS", "OF"]) {
+        return optimize_events::parse(parser).map(Command::OptimizeEvents);
+    }
+    if parser.peek_word("OPTIMIZE") {
+        let fault =
+            Diagnostic::new(Kind::Syntax, "expected `OPTIMIZE EVENTS OF` and the name of a profile store");
+        return Err(fault.at(parser.here()));
+    }
     let opening = parser.here();
     let first = parser.text[opening.start..opening.end].to_owned();
     match parser.inner.parse_statement() {
@@ -157,6 +167,10 @@ impl Command {
             Self::Evaluate { run, .. } => {
                 run.names.iter_mut().for_each(move_name);
                 run.as_of.iter_mut().for_each(|(_, span)| *span = span.shifted(offset));
+            }
+            Self::OptimizeEvents(optimize) => {
+                move_name(&mut optimize.store);
+                optimize.buckets.iter_mut().for_each(|(_, span)| *span = span.shifted(offset));
             }
         }
     }
@@ -250,6 +264,18 @@ impl<'a> Parser<'a> {
                 Ok(Name { value, span: start.to(self.before()) })
             }
             Err(_) => Err(self.unexpected("a table")),
+        }
+    }
+
+    /// Takes a number, as it is written.
+    pub(super) fn number(&mut self, what: &str) -> Result<(String, Span)> {
+        let span = self.here();
+        match self.inner.parser.peek_token_ref().token.clone() {
+            Token::Number(text, _) => {
+                self.inner.parser.next_token();
+                Ok((text, span))
+            }
+            _ => Err(self.unexpected(what)),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod create;
 mod location;
+mod name;
 mod named;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use url::{Position, Url};
 use crate::error::Result;
 
 pub use location::{Files, locate, locate_files, shown};
+pub use name::{escape, folder};
 
 /// The object stores in use, one a scheme and bucket, made when first asked for.
 ///

@@ -13,6 +13,7 @@ mod cli;
 mod common;
 mod errors;
 mod evaluate;
+mod layout;
 #[path = "../rules/mod.rs"]
 mod random_rules;
 mod real_data;

@@ -43,7 +43,9 @@ pub(super) async fn store(session: &Session, name: &Name, if_exists: bool) -> Re
         }
     }
     refuse(&users, "profile store", "segments", name)?;
-    session.engine.delete(warehouse::Kind::ProfileStore, &name.value, entry.version).await
+    session.engine.delete(warehouse::Kind::ProfileStore, &name.value, entry.version).await?;
+    // Copies can be made again from the tables; nobody would look for these.
+    session.engine.layouts().remove(&name.value).await
 }
 
 /// Whether a segment's rule asks for another segment.

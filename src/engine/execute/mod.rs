@@ -4,6 +4,7 @@ mod create_profile_store;
 mod create_segment;
 mod drop;
 mod explain_segment;
+mod optimize_events;
 mod setting;
 mod show;
 mod table;
@@ -49,6 +50,7 @@ pub(super) fn schema(task: &Task, command: &Command) -> SchemaRef {
         Command::ExplainSegment(_) => text_columns(&["plan_type", "plan"]),
         Command::Evaluate { explain: true, .. } => text_columns(&["plan_type", "plan"]),
         Command::Evaluate { explain: false, .. } => evaluate::schema(),
+        Command::OptimizeEvents(_) => optimize_events::schema(),
         Command::Sql(_)
         | Command::CreateProfileStore(_)
         | Command::DropProfileStore { .. }
@@ -89,6 +91,7 @@ async fn run_own(session: &Session, statement: &Statement) -> Result<RecordBatch
         Command::Evaluate { run, explain } => {
             return evaluate::statement(session, run, *explain).boxed().await;
         }
+        Command::OptimizeEvents(optimize) => return optimize_events::run(session, optimize).boxed().await,
         Command::Sql(_) => return Err(bug!("a statement of DataFusion's became a command")),
     }
     nothing()

@@ -1,0 +1,309 @@
+//! Laid-out events: copies of event tables cut by month and key, each file in the order of key and time.
+//!
+//! In comes an event table of a profile store: its declaration and its files as they are now. Out goes a Delta table
+//! at `<warehouse>/layout/<store>/<events>`, which any Delta reader reads:
+//!
+//! ```text
+//! event_month   partition   the month of the event in UTC, `2026-06`; null for an event without time
+//! key_bucket    partition   `bucket_of` its key
+//! <columns>                 the columns of the event table, in the types of Delta Lake
+//! ```
+//!
+//! ```text
+//! source files ──scan──► rows ──scatter──► a spill file a bucket ──sort──► month, key, time ──write──► files ──log──► one commit
+//! ```
+//!
+//! Buckets are written one by one, in the memory that the session may take. A bucket that is written is noted beside
+//! the table, so that a run that broke off goes on where it was; nobody sees its files before the commit. The commit
+//! names a list of the source files that it holds. A later run adds the files that are new; if one has changed or is
+//! gone, all is written anew.
+//!
+//! Buckets are no hash partitions of DataFusion's: its hash is another.
+//!
+//! This module does not know what a rule is, nor who reads the copy.
+
+mod bucket;
+mod columns;
+mod log;
+mod read;
+mod scatter;
+mod sort;
+mod sources;
+mod unfinished;
+mod write;
+
+pub use bucket::{MOST_BUCKETS, bucket_of};
+pub use log::File;
+pub use read::Layout;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::common::runtime::JoinSet;
+use datafusion::execution::SessionState;
+use futures::stream::{StreamExt, TryStreamExt};
+use object_store::ObjectStore;
+use object_store::path::Path;
+use tokio::sync::Mutex;
+use url::Url;
+
+use crate::diagnostic::Kind;
+use crate::error::{Error, Result, from_object_store};
+use crate::profile::Events;
+use crate::source;
+use crate::storage::folder;
+
+use columns::Columns;
+use log::{Appended, Definition, Log, State};
+use sources::Sources;
+use unfinished::{Bucket, Unfinished};
+use write::Writer;
+
+/// How many rows a bucket has, by default: few enough that one is sorted in memory.
+const ROWS_A_BUCKET: u64 = 1_500_000;
+
+/// Below these a table is not cut just to use all cores.
+const FEW_ROWS: u64 = 100_000;
+
+/// A month of a bucket that has so many files is written anew as one with the rows to come.
+const MANY_FILES: usize = 4;
+
+/// The copies in a warehouse.
+#[derive(Debug)]
+pub struct Layouts {
+    store: Arc<dyn ObjectStore>,
+    root: Url,
+    logs: Mutex<HashMap<(String, String), Arc<Log>>>,
+}
+
+/// An event table of a profile store.
+#[derive(Clone, Debug)]
+pub struct Source<'a> {
+    /// The store.
+    pub store: &'a str,
+    /// What the store says about the table.
+    pub events: &'a Events,
+    /// The table's declaration.
+    pub table: &'a source::Table,
+    /// Its columns.
+    pub schema: SchemaRef,
+}
+
+/// What [`Layouts::optimize`] did.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Whether it wrote everything, the new files, or nothing.
+    pub change: Change,
+    /// The copy as it is now.
+    pub layout: Layout,
+    /// How many files of the source it holds.
+    pub source_files: usize,
+    /// How many rows were written.
+    pub rows_written: u64,
+}
+
+/// How much of a copy was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The copy was current already.
+    Current,
+    /// The rows of new source files were added.
+    Extended,
+    /// All of it.
+    Written,
+}
+
+/// A copy as it is stored, current or not.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The copy.
+    pub layout: Layout,
+    /// How many files of the source it holds.
+    pub source_files: usize,
+    /// Whether these are the source's files now.
+    pub is_current: bool,
+}
+
+impl Layouts {
+    /// The copies of the warehouse at `root`, which lies in `store`. Nothing is read or made yet.
+    pub fn new(store: Arc<dyn ObjectStore>, root: Url) -> Self {
+        Self { store, root, logs: Mutex::default() }
+    }
+
+    /// The copy of an event table, if there is one and it holds what the table's files hold now.
+    pub async fn current(&self, source: &Source<'_>, state: &SessionState) -> Result<Option<Layout>> {
+        let stored = self.stored(source, state).await?;
+        Ok(stored.filter(|stored| stored.is_current).map(|stored| stored.layout))
+    }
+
+    /// The copy of an event table as it is defined now, if there is one, current or not.
+    pub async fn stored(&self, source: &Source<'_>, state: &SessionState) -> Result<Option<Stored>> {
+        let Ok(columns) = Columns::new(source) else { return Ok(None) };
+        let log = self.log(source).await?;
+        let known = log.load().await?;
+        let Some(buckets) = known.matching(&columns, source)? else { return Ok(None) };
+        let Some(held) = log.sources(&known).await? else { return Ok(None) };
+        // A source whose files cannot be listed is no reason to fail here: reading it will say so.
+        let present = source::files(source.table, state).await;
+        let is_current = present.is_ok_and(|present| held.files == present);
+        let layout = Layout::new(&log, &known, buckets, source)?;
+        Ok(Some(Stored { layout, source_files: held.files.len(), is_current }))
+    }
+
+    /// Brings the copy of an event table up to date, cut into `buckets`, or as many as it has or as suit its size.
+    pub async fn optimize(
+        &self,
+        source: &Source<'_>,
+        buckets: Option<u32>,
+        state: &SessionState,
+    ) -> Result<Outcome> {
+        let columns = Arc::new(Columns::new(source)?);
+        let log = self.log(source).await?;
+        let present = source::files(source.table, state).await?;
+        let known = log.load().await?;
+        let basis = self.basis(&log, &known, &columns, source, &present, buckets).await?;
+        let (buckets, new) = match basis {
+            Some((buckets, new)) if new.is_empty() => {
+                let layout = Layout::new(&log, &known, buckets, source)?;
+                let source_files = present.len();
+                return Ok(Outcome { change: Change::Current, layout, source_files, rows_written: 0 });
+            }
+            Some((buckets, new)) => (buckets, Some(new)),
+            None => (buckets.unwrap_or_else(|| suitable(source.table, &present, state)), None),
+        };
+        let change = if new.is_some() { Change::Extended } else { Change::Written };
+        let job = Job {
+            buckets,
+            columns: Arc::clone(&columns),
+            log: Arc::clone(&log),
+            files: new.unwrap_or_else(|| present.clone()),
+            // What is replaced as a whole is not added to.
+            base: if change == Change::Extended { Arc::clone(&known) } else { Arc::default() },
+        };
+        let written = job.run(source, state).await?;
+        let rows_written = written.values().map(|bucket| bucket.rows).sum();
+
+        let sources = Sources { files: present };
+        let definition = Definition::new(source, &columns, buckets);
+        let commit =
+            log.append(&known, &columns, &definition, &sources, written.into_values(), change).await?;
+        if commit == Appended::Beaten {
+            let message = format!("someone else has laid out `{}` meanwhile", source.events.table);
+            return Err(Error::new(Kind::Conflict, message).help("run the statement again"));
+        }
+        log.clean_up().await;
+        let known = log.load().await?;
+        let layout = Layout::new(&log, &known, buckets, source)?;
+        Ok(Outcome { change, layout, source_files: sources.files.len(), rows_written })
+    }
+
+    /// Deletes all copies of a profile store.
+    pub async fn remove(&self, profile_store: &str) -> Result<()> {
+        self.logs.lock().await.retain(|(store, _), _| store != profile_store);
+        let folder = Path::from_url_path(format!("{}layout/{}", self.root.path(), folder(profile_store)));
+        let folder = folder.map_err(|error| from_object_store(error.into()))?;
+        let files = self.store.list(Some(&folder)).map_ok(|file| file.location).boxed();
+        self.store.delete_stream(files).try_for_each(|_| async { Ok(()) }).await.map_err(from_object_store)
+    }
+
+    /// What a stored copy can be added to: its buckets, and the files that it lacks.
+    async fn basis(
+        &self,
+        log: &Log,
+        known: &State,
+        columns: &Columns,
+        source: &Source<'_>,
+        present: &[source::File],
+        buckets: Option<u32>,
+    ) -> Result<Option<(u32, Vec<source::File>)>> {
+        let Some(stored) = known.matching(columns, source)? else { return Ok(None) };
+        if buckets.is_some_and(|buckets| buckets != stored) || !log.is_whole(known).await? {
+            return Ok(None);
+        }
+        let Some(held) = log.sources(known).await? else { return Ok(None) };
+        let there: HashSet<&source::File> = present.iter().collect();
+        if !held.files.iter().all(|file| there.contains(file)) {
+            return Ok(None);
+        }
+        let held: HashSet<&source::File> = held.files.iter().collect();
+        Ok(Some((stored, present.iter().filter(|file| !held.contains(file)).cloned().collect())))
+    }
+
+    async fn log(&self, source: &Source<'_>) -> Result<Arc<Log>> {
+        let key = (source.store.to_owned(), source.events.table.clone());
+        let mut logs = self.logs.lock().await;
+        if let Some(log) = logs.get(&key) {
+            return Ok(Arc::clone(log));
+        }
+        let log = Arc::new(Log::new(Arc::clone(&self.store), &self.root, source)?);
+        logs.insert(key, Arc::clone(&log));
+        Ok(log)
+    }
+}
+
+/// How many buckets suit a table.
+fn suitable(table: &source::Table, files: &[source::File], state: &SessionState) -> u32 {
+    let bytes: u64 = files.iter().map(|file| file.size).sum();
+    let a_row = match table.format {
+        source::Format::Parquet | source::Format::Delta => 30,
+        _ => 120,
+    };
+    let rows = bytes / a_row;
+    let cores = u64::try_from(state.config().target_partitions()).unwrap_or(1);
+    let buckets = rows.div_ceil(ROWS_A_BUCKET).max(cores.min(rows.div_ceil(FEW_ROWS)));
+    u32::try_from(buckets).map_or(MOST_BUCKETS, |buckets| buckets.next_power_of_two().clamp(1, MOST_BUCKETS))
+}
+
+/// One run: some source files into all buckets.
+struct Job {
+    buckets: u32,
+    columns: Arc<Columns>,
+    log: Arc<Log>,
+    /// The source files to read.
+    files: Vec<source::File>,
+    /// The copy that is added to.
+    base: Arc<State>,
+}
+
+impl Job {
+    /// Writes the files of all buckets and returns them.
+    async fn run(self, source: &Source<'_>, state: &SessionState) -> Result<BTreeMap<u32, Bucket>> {
+        let plan = source::scan(source.table, &self.files, state).await?;
+        let definition = Definition::new(source, &self.columns, self.buckets);
+        let unfinished = Unfinished::open(&self.log, &definition, &self.base, &self.files);
+        let mut written = unfinished.buckets().await?;
+        if written.len() == usize::try_from(self.buckets).unwrap_or(usize::MAX) {
+            return Ok(written);
+        }
+        let runtime = sort::runtime(state)?;
+        let pending: Vec<u32> = (0..self.buckets).filter(|bucket| !written.contains_key(bucket)).collect();
+        let spilled = scatter::scatter(plan, &self.columns, self.buckets, &pending, state, &runtime).await?;
+        let threads = state.config().target_partitions().max(1);
+        let sorter = Arc::new(sort::Sorter {
+            columns: Arc::clone(&self.columns),
+            log: Arc::clone(&self.log),
+            base: Arc::clone(&self.base),
+            config: state.config().clone(),
+            runtime,
+        });
+        let mut spilled = spilled.into_iter();
+        let mut running = JoinSet::new();
+        loop {
+            while running.len() < threads
+                && let Some((bucket, spill)) = spilled.next()
+            {
+                let (sorter, unfinished) = (Arc::clone(&sorter), unfinished.clone());
+                running.spawn(async move {
+                    let files = sorter.write(bucket, spill).await?;
+                    unfinished.note(bucket, &files).await?;
+                    Ok::<_, Error>((bucket, files))
+                });
+            }
+            let Some(done) = running.join_next().await else { break };
+            let (bucket, files) = done.map_err(|error| crate::bug!("{error}"))??;
+            written.insert(bucket, files);
+        }
+        Ok(written)
+    }
+}

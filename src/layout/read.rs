@@ -1,0 +1,142 @@
+//! A copy as it is read: its files by bucket and month, and scans of them.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::ScalarValue;
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, Statistics};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfig, FileScanConfigBuilder, ParquetSource,
+};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::Partitioning;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use url::{Position, Url};
+
+use crate::error::Result;
+
+use super::Source;
+use super::log::{File, Log, State};
+
+/// A copy of an event table, as one version of it holds it.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// How many buckets the keys are dealt to, by [`bucket_of`](super::bucket_of).
+    pub buckets: u32,
+    /// Its files, by bucket, then month. Each is sorted by key, time and id, nulls first.
+    pub files: Vec<File>,
+    /// The columns of the event table, in its types: those of the files, unless a type is not Delta Lake's.
+    pub schema: SchemaRef,
+    /// The object store that holds the files.
+    pub store_url: ObjectStoreUrl,
+    /// The version of the Delta table.
+    pub version: u64,
+    /// The folder of the Delta table.
+    pub url: Url,
+    timestamp: usize,
+}
+
+impl Layout {
+    pub(super) fn new(log: &Log, state: &State, buckets: u32, source: &Source<'_>) -> Result<Self> {
+        Ok(Self {
+            buckets,
+            files: state.files.clone(),
+            schema: Arc::clone(&source.schema),
+            store_url: store_url(log)?,
+            version: state.version.unwrap_or_default(),
+            url: log.url.clone(),
+            timestamp: source.schema.index_of(&source.events.timestamp).unwrap_or_default(),
+        })
+    }
+
+    /// How many events it holds.
+    pub fn rows(&self) -> u64 {
+        self.files.iter().map(|file| file.rows).sum()
+    }
+
+    /// How many bytes its files have.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
+    /// The files of each bucket that can hold events from `first` to `last`, in microseconds since 1970. Events
+    /// without time are in none, unless neither is given.
+    pub fn within(&self, first: Option<i64>, last: Option<i64>) -> Vec<Vec<&File>> {
+        let mut buckets = vec![vec![]; usize::try_from(self.buckets).unwrap_or_default()];
+        let wanted = |file: &&File| match file.span {
+            Some((from, to)) => first.is_none_or(|first| to >= first) && last.is_none_or(|last| from <= last),
+            None => first.is_none() && last.is_none(),
+        };
+        for file in self.files.iter().filter(wanted) {
+            if let Some(bucket) = usize::try_from(file.bucket).ok().and_then(|at| buckets.get_mut(at)) {
+                bucket.push(file);
+            }
+        }
+        buckets
+    }
+
+    /// Reads groups of files, one partition a group, in the columns of the event table.
+    ///
+    /// The partitions are declared, as unknown ones: otherwise DataFusion's workers take files from one another, and a
+    /// bucket comes apart.
+    pub fn scan(&self, groups: &[Vec<&File>], projection: Option<&[usize]>) -> Result<FileScanConfig> {
+        let groups: Vec<FileGroup> = groups
+            .iter()
+            .map(|files| files.iter().map(|file| self.partitioned(file)).collect::<FileGroup>())
+            .collect();
+        let partitioning = Partitioning::UnknownPartitioning(groups.len());
+        let source = ParquetSource::new(TableSchema::from(Arc::clone(&self.schema)));
+        let config = FileScanConfigBuilder::new(self.store_url.clone(), Arc::new(source))
+            .with_file_groups(groups)
+            .with_projection_indices(projection.map(<[usize]>::to_vec))?
+            .with_output_partitioning(Some(partitioning));
+        Ok(config.build())
+    }
+
+    /// A file as DataFusion's scans take it, with the bounds of its times.
+    pub fn partitioned(&self, file: &File) -> PartitionedFile {
+        let mut statistics = Statistics::new_unknown(&self.schema);
+        statistics.num_rows = usize::try_from(file.rows).map_or(Precision::Absent, Precision::Exact);
+        if let Some((first, last)) = file.span {
+            let of_type = self.schema.field(self.timestamp).data_type();
+            let zone = if let DataType::Timestamp(_, zone) = of_type { zone.clone() } else { None };
+            let value = |instant: i64| {
+                let value = ScalarValue::TimestampMicrosecond(Some(instant), zone.clone()).cast_to(of_type);
+                value.map_or(Precision::Absent, Precision::Exact)
+            };
+            let times =
+                ColumnStatistics::new_unknown().with_min_value(value(first)).with_max_value(value(last));
+            statistics.column_statistics[self.timestamp] = times;
+        }
+        partitioned(file).with_statistics(Arc::new(statistics))
+    }
+}
+
+/// The rows of some files one after the other, in the columns of the files.
+pub(super) fn rows(
+    log: &Log,
+    stored: &SchemaRef,
+    files: &[&File],
+    context: &Arc<TaskContext>,
+) -> Result<SendableRecordBatchStream> {
+    let source = ParquetSource::new(TableSchema::from(Arc::clone(stored)));
+    let group: FileGroup = files.iter().map(|file| partitioned(file)).collect();
+    let config = FileScanConfigBuilder::new(store_url(log)?, Arc::new(source)).with_file_group(group).build();
+    let plan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
+    Ok(execute_stream(plan, Arc::clone(context))?)
+}
+
+fn partitioned(file: &File) -> PartitionedFile {
+    let mut partitioned = PartitionedFile::new(String::new(), file.size);
+    partitioned.object_meta.location = file.path.clone();
+    partitioned
+}
+
+fn store_url(log: &Log) -> Result<ObjectStoreUrl> {
+    Ok(ObjectStoreUrl::parse(&log.url[..Position::BeforePath])?)
+}
