@@ -1,9 +1,7 @@
 //! What functions say about arguments they cannot take, in one wording.
 
-use arrow::datatypes::DataType;
-use datafusion::common::{DataFusionError, plan_datafusion_err};
-
-pub(crate) use crate::aggregate::call::wrong_arity;
+use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
+use datafusion::common::{DataFusionError, Result, plan_datafusion_err, plan_err};
 
 /// The error for an argument the function does not take; `expected` says what would do.
 pub(crate) fn wrong_type(
@@ -21,4 +19,55 @@ pub(crate) fn plain(data_type: &DataType) -> &DataType {
         DataType::Dictionary(_, value) => plain(value),
         other => other,
     }
+}
+
+/// The type of a whole number.
+pub(crate) fn coerce_integer(function: &str, argument: &str, found: &DataType) -> Result<DataType> {
+    match plain(found) {
+        integer if integer.is_integer() || integer.is_null() => Ok(DataType::Int64),
+        found => Err(wrong_type(function, argument, "a whole number", found)),
+    }
+}
+
+/// Wrong number of arguments.
+pub(crate) fn wrong_arity<T>(function: &str, syntax: &str, found: usize) -> Result<T> {
+    plan_err!("{function} takes {syntax}, found {found} argument{}", if found == 1 { "" } else { "s" })
+}
+
+/// The type a time column is read as; dictionaries are unpacked.
+pub(crate) fn coerce_ts(function: &str, argument: &str, found: &DataType) -> Result<DataType> {
+    match plain(found) {
+        found @ (DataType::Timestamp(..) | DataType::Date32 | DataType::Date64) => Ok(found.clone()),
+        integer if integer.is_integer() => Ok(DataType::Int64),
+        DataType::Null => Ok(DataType::Timestamp(TimeUnit::Microsecond, None)),
+        found => Err(wrong_type(function, argument, "a timestamp, a date or seconds as an integer", found)),
+    }
+}
+
+/// The type a length of time is read as.
+pub(crate) fn coerce_span(function: &str, argument: &str, found: &DataType) -> Result<DataType> {
+    match found {
+        DataType::Interval(_) => Ok(DataType::Interval(IntervalUnit::MonthDayNano)),
+        DataType::Duration(_) => Ok(found.clone()),
+        integer if integer.is_integer() => Ok(DataType::Int64),
+        DataType::Null => Ok(DataType::Interval(IntervalUnit::MonthDayNano)),
+        found => Err(wrong_type(function, argument, "an INTERVAL or a whole number of seconds", found)),
+    }
+}
+
+/// The type of a condition.
+pub(crate) fn coerce_condition(function: &str, argument: &str, found: &DataType) -> Result<DataType> {
+    match found {
+        DataType::Boolean | DataType::Null => Ok(DataType::Boolean),
+        found => {
+            plan_err!(
+                "{function}: `{argument}` must be a condition, found {found}; compare it with something"
+            )
+        }
+    }
+}
+
+/// Whether a constant of this type may be a word of a function's own language.
+pub(crate) fn is_text(found: &DataType) -> bool {
+    plain(found).is_string()
 }

@@ -39,6 +39,7 @@ pub mod kernel;
 pub mod registry;
 pub mod scalar;
 pub mod testing;
+mod ticks;
 pub mod window;
 
 pub use registry::{register_all, register_all_in};

@@ -3,25 +3,27 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, ListArray, StructArray};
-use arrow::buffer::OffsetBuffer;
+use arrow::array::{ArrayRef, Float64Array, StructArray};
 use arrow::compute::kernels::cast_utils::parse_interval_month_day_nano;
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{Result, ScalarValue, plan_datafusion_err, plan_err};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
-use super::call::{self, Call, coerce_condition, coerce_ts, is_text, unpacked, wrong_arity};
-use super::events::{Input, Keep, list_item};
-use super::valued::{Load, ValuedAggregate, ValuedBound, ValuedFold, ValuedFunction};
+use super::call::Call;
+use super::events::{Input, Keep};
+use super::function::{Aggregate, udaf};
+use super::list::{list_type, lists};
+use super::valued::{Load, Nulls, ValuedFold, ValuedGroups};
 use super::values::Interner;
+use crate::args::{coerce_condition, coerce_ts, is_text, plain, wrong_arity};
 use crate::kernel::attribution::{Model, credits};
 use crate::kernel::events::Grouped;
 use crate::kernel::span::{Scale, Span};
 
 /// `attribute(ts, channel, converted, model)`
 pub fn attribute_udaf() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(ValuedAggregate::<Attribute>::default()))
+    udaf::<Attribute>()
 }
 
 #[user_doc(
@@ -61,15 +63,18 @@ struct Attribute;
 
 const MODELS: &str = "'first', 'last', 'linear', 'position', 'time_decay' or one like 'time_decay 3 days'";
 
-impl ValuedFunction for Attribute {
+/// Which argument is the value.
+const VALUE: usize = 1;
+
+impl Aggregate for Attribute {
     const NAME: &'static str = "attribute";
-    const VALUE: usize = 1;
+    type Groups = ValuedGroups<VALUE>;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         let [ts, channel, converted, model] = types else {
             return wrong_arity(Self::NAME, "(ts, channel, converted, model)", types.len());
         };
@@ -78,24 +83,22 @@ impl ValuedFunction for Attribute {
         }
         Ok(vec![
             coerce_ts(Self::NAME, "ts", ts)?,
-            unpacked(channel),
+            plain(channel).clone(),
             coerce_condition(Self::NAME, "converted", converted)?,
             DataType::Utf8,
         ])
     }
 
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        Ok(DataType::List(list_item(&DataType::Struct(share(&types[1])))))
+    fn return_type(types: &[DataType]) -> Result<DataType> {
+        Ok(list_type(&DataType::Struct(share(&types[VALUE]))))
     }
 
-    fn bind(&self, call: &Call) -> Result<ValuedBound> {
+    fn bind(call: &Call) -> Result<Self::Groups> {
         let model = model(call.text(3, "model")?, &call.scale(0)?)?;
-        Ok(ValuedBound {
-            input: Input { ts: 0, conditions: 2..3, keep: Keep::Timed },
-            // A conversion need not be a touch.
-            keep_null: true,
-            fold: Box::new(Shares { model, channel: call.types[1].clone() }),
-        })
+        let input = Input { ts: 0, conditions: 2..3, keep: Keep::Timed };
+        let fold = Shares { model, channel: call.types[VALUE].clone() };
+        // A conversion need not be a touch, so rows without a channel count.
+        ValuedGroups::new(call, input, Nulls::Count, fold)
     }
 }
 
@@ -118,7 +121,7 @@ fn model(text: &str, scale: &Scale) -> Result<Model> {
                 Scale::Timestamp(unit, _) => Scale::Timestamp(*unit, None),
                 other => other.clone(),
             };
-            match call::span("attribute", "model", &interval, &zoneless)? {
+            match super::call::span("attribute", "model", &interval, &zoneless)? {
                 Span::Fixed { ticks, .. } if ticks > 0 => Model::TimeDecay { half_life: ticks },
                 Span::Fixed { .. } => {
                     return plan_err!("attribute: the half-life of '{text}' must be above 0");
@@ -183,11 +186,8 @@ impl ValuedFold for Shares {
             channels.extend(shares.iter().map(|(channel, _)| Some(*channel)));
             credits.extend(shares.iter().map(|(_, credit)| *credit));
         }
-        let fields = share(&self.channel);
         let columns: Vec<ArrayRef> = vec![values.column(channels)?, Arc::new(Float64Array::from(credits))];
-        let shares = StructArray::try_new(fields.clone(), columns, None)?;
-        let item = list_item(&DataType::Struct(fields));
-        let offsets = OffsetBuffer::from_lengths(lengths);
-        Ok(Arc::new(ListArray::try_new(item, offsets, Arc::new(shares), None)?))
+        let shares = StructArray::try_new(share(&self.channel), columns, None)?;
+        lists(lengths, Arc::new(shares))
     }
 }

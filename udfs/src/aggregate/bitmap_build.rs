@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Int64Type};
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 use roaring::RoaringTreemap;
 
 use super::call::Call;
-use super::summary::{Summary, summary_udaf};
+use super::function::{Aggregate, udaf};
+use super::summary::{SummaryGroups, empty_summary};
 use crate::args::{plain, wrong_arity, wrong_type};
-use crate::kernel::bitmap;
-use crate::scalar::bitmap::{id, read};
+use crate::scalar::bitmap::id;
 
 /// `bitmap_build(id)`
 pub fn bitmap_build_udaf() -> Arc<AggregateUDF> {
-    summary_udaf::<BitmapBuild>()
+    udaf::<BitmapBuild>()
 }
 
 #[user_doc(
@@ -41,10 +41,9 @@ Functions that take a bitmap read Roaring's 32-bit format as well.",
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct BitmapBuild;
 
-impl Summary for BitmapBuild {
+impl Aggregate for BitmapBuild {
     const NAME: &'static str = "bitmap_build";
-    type Options = ();
-    type State = RoaringTreemap;
+    type Groups = SummaryGroups<RoaringTreemap>;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
@@ -58,32 +57,21 @@ impl Summary for BitmapBuild {
         }
     }
 
-    fn bind(_: &Call) -> Result<()> {
-        Ok(())
+    fn return_type(_: &[DataType]) -> Result<DataType> {
+        Ok(DataType::LargeBinary)
     }
 
-    fn empty(_: &()) -> Result<RoaringTreemap> {
-        Ok(RoaringTreemap::new())
+    fn empty(_: &DataType) -> Result<ScalarValue> {
+        empty_summary::<RoaringTreemap>(&())
     }
 
-    fn update(states: &mut [RoaringTreemap], rows: &[(usize, usize)], values: &ArrayRef) -> Result<()> {
-        let ids = values.as_primitive::<Int64Type>();
-        for (row, group) in rows {
-            states[*group].insert(id(Self::NAME, ids.value(*row))?);
-        }
-        Ok(())
-    }
-
-    fn merge(state: &mut RoaringTreemap, bytes: &[u8]) -> Result<()> {
-        *state |= read(bytes)?;
-        Ok(())
-    }
-
-    fn write(state: &mut RoaringTreemap) -> Result<Option<Vec<u8>>> {
-        Ok(Some(bitmap::write(state)))
-    }
-
-    fn size(state: &RoaringTreemap) -> usize {
-        bitmap::size(state)
+    fn bind(_: &Call) -> Result<Self::Groups> {
+        Ok(SummaryGroups::of_values((), |states, rows, values| {
+            let ids = values.as_primitive::<Int64Type>();
+            for (row, group) in rows {
+                states[*group].insert(id(Self::NAME, ids.value(*row))?);
+            }
+            Ok(())
+        }))
     }
 }

@@ -2,23 +2,20 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::DataType;
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 use roaring::RoaringTreemap;
 
+use super::bitmap::coerce_one;
 use super::call::Call;
-use super::summary::{Summary, summary_udaf};
-use crate::args::wrong_arity;
-use crate::kernel::bitmap;
-use crate::scalar::bitmap::{BITMAP, read};
-use crate::scalar::function::bytes_type;
+use super::function::{Aggregate, udaf};
+use super::summary::{SummaryGroups, empty_summary};
 
 /// `bitmap_union_agg(bitmap)`
 pub fn bitmap_union_agg_udaf() -> Arc<AggregateUDF> {
-    summary_udaf::<BitmapUnionAgg>()
+    udaf::<BitmapUnionAgg>()
 }
 
 #[user_doc(
@@ -40,45 +37,27 @@ pub fn bitmap_union_agg_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct BitmapUnionAgg;
 
-impl Summary for BitmapUnionAgg {
+impl Aggregate for BitmapUnionAgg {
     const NAME: &'static str = "bitmap_union_agg";
-    type Options = ();
-    type State = RoaringTreemap;
+    type Groups = SummaryGroups<RoaringTreemap>;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
     fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        match types {
-            [bitmap] => Ok(vec![bytes_type(Self::NAME, "bitmap", BITMAP, bitmap)?]),
-            _ => wrong_arity(Self::NAME, "(bitmap)", types.len()),
-        }
+        coerce_one(Self::NAME, types)
     }
 
-    fn bind(_: &Call) -> Result<()> {
-        Ok(())
+    fn return_type(_: &[DataType]) -> Result<DataType> {
+        Ok(DataType::LargeBinary)
     }
 
-    fn empty(_: &()) -> Result<RoaringTreemap> {
-        Ok(RoaringTreemap::new())
+    fn empty(_: &DataType) -> Result<ScalarValue> {
+        empty_summary::<RoaringTreemap>(&())
     }
 
-    fn update(states: &mut [RoaringTreemap], rows: &[(usize, usize)], values: &ArrayRef) -> Result<()> {
-        let bitmaps = values.as_binary::<i64>();
-        rows.iter().try_for_each(|(row, group)| Self::merge(&mut states[*group], bitmaps.value(*row)))
-    }
-
-    fn merge(state: &mut RoaringTreemap, bytes: &[u8]) -> Result<()> {
-        *state |= read(bytes)?;
-        Ok(())
-    }
-
-    fn write(state: &mut RoaringTreemap) -> Result<Option<Vec<u8>>> {
-        Ok(Some(bitmap::write(state)))
-    }
-
-    fn size(state: &RoaringTreemap) -> usize {
-        bitmap::size(state)
+    fn bind(_: &Call) -> Result<Self::Groups> {
+        Ok(SummaryGroups::of_summaries(()))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef, IntervalUnit};
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue, plan_datafusion_err, plan_err};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::AggregateFunction;
@@ -13,6 +13,7 @@ use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_expr::utils::collect_columns;
 
 use crate::kernel::span::{Scale, Span, SpanError};
+use crate::ticks::Ticks;
 
 /// What is known of an argument before any row is seen.
 #[derive(Debug, Clone)]
@@ -23,7 +24,7 @@ pub(crate) enum Constant {
 }
 
 /// One call as planned.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) function: &'static str,
     pub(crate) types: Vec<DataType>,
@@ -120,7 +121,7 @@ impl Call {
     /// The constant point in time at `i`, in its own ticks.
     pub(crate) fn tick(&self, i: usize, argument: &str) -> Result<i64> {
         let value = self.value(i, argument)?.to_array()?;
-        Ok(super::events::Ticks::of(&value)?.values[0])
+        Ok(Ticks::of(&value)?.values[0])
     }
 }
 
@@ -201,63 +202,4 @@ pub(crate) fn without_distinct(function: &str, distinct: bool) -> Result<()> {
         return plan_err!("{function} does not take DISTINCT; select the distinct rows in a subquery");
     }
     Ok(())
-}
-
-/// Wrong number of arguments.
-pub(crate) fn wrong_arity<T>(function: &str, syntax: &str, found: usize) -> Result<T> {
-    plan_err!("{function} takes {syntax}, found {found} argument{}", if found == 1 { "" } else { "s" })
-}
-
-/// The type a time column is read as; dictionaries are unpacked.
-pub(crate) fn coerce_ts(function: &str, argument: &str, found: &DataType) -> Result<DataType> {
-    match found {
-        DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => Ok(found.clone()),
-        integer if integer.is_integer() => Ok(DataType::Int64),
-        DataType::Dictionary(_, value) => coerce_ts(function, argument, value),
-        DataType::Null => Ok(DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, None)),
-        found => plan_err!(
-            "{function}: `{argument}` must be a timestamp, a date or seconds as an integer, found {found}"
-        ),
-    }
-}
-
-/// The type a length of time is read as.
-pub(crate) fn coerce_span(function: &str, argument: &str, found: &DataType) -> Result<DataType> {
-    match found {
-        DataType::Interval(_) => Ok(DataType::Interval(IntervalUnit::MonthDayNano)),
-        DataType::Duration(_) => Ok(found.clone()),
-        integer if integer.is_integer() => Ok(DataType::Int64),
-        DataType::Null => Ok(DataType::Interval(IntervalUnit::MonthDayNano)),
-        found => plan_err!(
-            "{function}: `{argument}` must be an INTERVAL or a whole number of seconds, found {found}"
-        ),
-    }
-}
-
-/// The type of a condition.
-pub(crate) fn coerce_condition(function: &str, argument: &str, found: &DataType) -> Result<DataType> {
-    match found {
-        DataType::Boolean | DataType::Null => Ok(DataType::Boolean),
-        found => {
-            plan_err!(
-                "{function}: `{argument}` must be a condition, found {found}; compare it with something"
-            )
-        }
-    }
-}
-
-/// Whether a constant of this type may be a word of a function's own language.
-pub(crate) fn is_text(found: &DataType) -> bool {
-    match found {
-        DataType::Dictionary(_, value) => is_text(value),
-        found => found.is_string(),
-    }
-}
-
-/// A type without dictionary.
-pub(crate) fn unpacked(found: &DataType) -> DataType {
-    match found {
-        DataType::Dictionary(_, value) => unpacked(value),
-        found => found.clone(),
-    }
 }

@@ -8,14 +8,17 @@ use datafusion::common::{Result, plan_datafusion_err, plan_err};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
-use super::call::{Call, coerce_ts, is_text, wrong_arity};
-use super::events::Ticks;
-use super::masks::{MaskAggregate, MaskFunction, Masks};
+use super::call::Call;
+use super::function::{Aggregate, udaf};
+use super::list::list_type;
+use super::masks::{MaskGroups, Masks};
+use crate::args::{coerce_integer, coerce_ts, is_text, wrong_arity};
 use crate::kernel::period::{Periods, Unit};
+use crate::ticks::Ticks;
 
 /// `cohort_retention(ts, cohort_ts, unit, n)`
 pub fn cohort_retention_udaf() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(MaskAggregate::<CohortRetention>::default()))
+    udaf::<CohortRetention>()
 }
 
 #[user_doc(
@@ -48,14 +51,15 @@ pub fn cohort_retention_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct CohortRetention;
 
-impl MaskFunction for CohortRetention {
+impl Aggregate for CohortRetention {
     const NAME: &'static str = "cohort_retention";
+    type Groups = MaskGroups;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         let [ts, cohort_ts, unit, n] = types else {
             return wrong_arity(Self::NAME, "(ts, cohort_ts, unit, n)", types.len());
         };
@@ -64,13 +68,14 @@ impl MaskFunction for CohortRetention {
         if !is_text(unit) {
             return plan_err!("cohort_retention: `unit` must be {}, found {unit}", Unit::NAMES);
         }
-        if !n.is_integer() {
-            return plan_err!("cohort_retention: `n` must be a whole number, found {n}");
-        }
-        Ok(vec![ts.clone(), ts, DataType::Utf8, DataType::Int64])
+        Ok(vec![ts.clone(), ts, DataType::Utf8, coerce_integer(Self::NAME, "n", n)?])
     }
 
-    fn bind(&self, call: &Call) -> Result<Box<dyn Masks>> {
+    fn return_type(_: &[DataType]) -> Result<DataType> {
+        Ok(list_type(&DataType::Boolean))
+    }
+
+    fn bind(call: &Call) -> Result<MaskGroups> {
         let unit = call.text(2, "unit")?;
         let unit = Unit::named(unit).ok_or_else(|| {
             plan_datafusion_err!("cohort_retention: `unit` must be {}, found '{unit}'", Unit::NAMES)
@@ -82,7 +87,7 @@ impl MaskFunction for CohortRetention {
         let periods = Periods::new(unit, &call.scale(0)?).ok_or_else(|| {
             plan_datafusion_err!("cohort_retention: unknown time zone of {}", call.types[0])
         })?;
-        Ok(Box::new(Since { periods, n }))
+        Ok(MaskGroups::new(Since { periods, n }))
     }
 }
 
@@ -103,9 +108,8 @@ impl Since {
 impl Masks for Since {
     fn masks(&self, values: &[ArrayRef]) -> Result<Vec<u64>> {
         let (ts, cohort) = (Ticks::of(&values[0])?, Ticks::of(&values[1])?);
-        let known = |ticks: &Ticks, row| ticks.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
         let mask = |row| {
-            if known(&ts, row) && known(&cohort, row) {
+            if ts.is_valid(row) && cohort.is_valid(row) {
                 self.mask(ts.values[row], cohort.values[row]).unwrap_or(0)
             } else {
                 0

@@ -8,15 +8,17 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
-use super::call::{Call, coerce_condition, coerce_span, coerce_ts, wrong_arity};
-use super::events::{Bound, EventAggregate, EventFunction, Fold, Input, Keep};
+use super::call::Call;
+use super::events::{EventGroups, Fold, Input, Keep};
+use super::function::{Aggregate, udaf};
+use crate::args::{coerce_condition, coerce_span, coerce_ts, wrong_arity};
 use crate::kernel::did::did_then;
 use crate::kernel::events::Grouped;
 use crate::kernel::span::Span;
 
 /// `did_then(ts, a, b [, within])`
 pub fn did_then_udaf() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(EventAggregate::<DidThen>::default()))
+    udaf::<DidThen>()
 }
 
 #[user_doc(
@@ -46,14 +48,15 @@ pub fn did_then_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct DidThen;
 
-impl EventFunction for DidThen {
+impl Aggregate for DidThen {
     const NAME: &'static str = "did_then";
+    type Groups = EventGroups;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         let (ts, a, b, within) = match types {
             [ts, a, b] => (ts, a, b, None),
             [ts, a, b, within] => (ts, a, b, Some(within)),
@@ -70,21 +73,18 @@ impl EventFunction for DidThen {
         Ok(coerced)
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+    fn return_type(_: &[DataType]) -> Result<DataType> {
         Ok(DataType::Boolean)
     }
 
-    fn empty(&self, _: &DataType) -> Result<ScalarValue> {
+    fn empty(_: &DataType) -> Result<ScalarValue> {
         Ok(ScalarValue::Boolean(Some(false)))
     }
 
-    fn bind(&self, call: &Call) -> Result<Bound> {
+    fn bind(call: &Call) -> Result<EventGroups> {
         let scale = call.scale(0)?;
         let within = if call.n_args() > 3 { Some(call.span(3, "within", &scale)?) } else { None };
-        Ok(Bound {
-            input: Input { ts: 0, conditions: 1..3, keep: Keep::Matching },
-            fold: Box::new(Then { within }),
-        })
+        Ok(EventGroups::new(Input { ts: 0, conditions: 1..3, keep: Keep::Matching }, Then { within }))
     }
 }
 

@@ -8,15 +8,17 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
-use super::call::{Call, coerce_condition, coerce_span, coerce_ts, wrong_arity};
-use super::events::{Bound, EventAggregate, EventFunction, Fold, Input, Keep};
+use super::call::Call;
+use super::events::{EventGroups, Fold, Input, Keep};
+use super::function::{Aggregate, udaf};
+use crate::args::{coerce_condition, coerce_span, coerce_ts, wrong_arity};
 use crate::kernel::did::did_without;
 use crate::kernel::events::Grouped;
 use crate::kernel::span::Span;
 
 /// `did_without(ts, a, b, within, as_of)`
 pub fn did_without_udaf() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(EventAggregate::<DidWithout>::default()))
+    udaf::<DidWithout>()
 }
 
 #[user_doc(
@@ -50,14 +52,15 @@ pub fn did_without_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct DidWithout;
 
-impl EventFunction for DidWithout {
+impl Aggregate for DidWithout {
     const NAME: &'static str = "did_without";
+    type Groups = EventGroups;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         let [ts, a, b, within, as_of] = types else {
             return wrong_arity(Self::NAME, "(ts, a, b, within, as_of)", types.len());
         };
@@ -72,21 +75,21 @@ impl EventFunction for DidWithout {
         ])
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+    fn return_type(_: &[DataType]) -> Result<DataType> {
         Ok(DataType::Boolean)
     }
 
-    fn empty(&self, _: &DataType) -> Result<ScalarValue> {
+    fn empty(_: &DataType) -> Result<ScalarValue> {
         Ok(ScalarValue::Boolean(Some(false)))
     }
 
-    fn bind(&self, call: &Call) -> Result<Bound> {
+    fn bind(call: &Call) -> Result<EventGroups> {
         let within = call.span(3, "within", &call.scale(0)?)?;
         let as_of = call.tick(4, "as_of")?;
-        Ok(Bound {
-            input: Input { ts: 0, conditions: 1..3, keep: Keep::Matching },
-            fold: Box::new(Without { within, as_of }),
-        })
+        Ok(EventGroups::new(
+            Input { ts: 0, conditions: 1..3, keep: Keep::Matching },
+            Without { within, as_of },
+        ))
     }
 }
 

@@ -2,21 +2,20 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
 use super::call::Call;
+use super::function::{Aggregate, udaf};
 use super::sketch::{coerce_values, items, option};
-use super::summary::{Summary, summary_udaf};
+use super::summary::{SummaryGroups, empty_summary};
 use crate::kernel::hll::{DEFAULT_LG_K, Hll, LG_K};
-use crate::scalar::sketch::{failed, read_hll};
 
 /// `hll_sketch(value [, lg_k])`
 pub fn hll_sketch_udaf() -> Arc<AggregateUDF> {
-    summary_udaf::<HllSketch>()
+    udaf::<HllSketch>()
 }
 
 #[user_doc(
@@ -46,10 +45,9 @@ pub fn hll_sketch_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct HllSketch;
 
-impl Summary for HllSketch {
+impl Aggregate for HllSketch {
     const NAME: &'static str = "hll_sketch";
-    type Options = u8;
-    type State = Hll;
+    type Groups = SummaryGroups<Hll>;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
@@ -59,31 +57,20 @@ impl Summary for HllSketch {
         coerce_values(Self::NAME, "lg_k", types)
     }
 
-    fn bind(call: &Call) -> Result<u8> {
-        option(call, "lg_k", &LG_K, DEFAULT_LG_K)
+    fn return_type(_: &[DataType]) -> Result<DataType> {
+        Ok(DataType::LargeBinary)
     }
 
-    fn empty(option: &u8) -> Result<Hll> {
-        Hll::new(*option).map_err(failed(Self::NAME))
+    fn empty(_: &DataType) -> Result<ScalarValue> {
+        empty_summary::<Hll>(&DEFAULT_LG_K)
     }
 
-    fn update(states: &mut [Hll], rows: &[(usize, usize)], values: &ArrayRef) -> Result<()> {
-        items(rows, values, |group, item| {
-            states[group].update(item);
-            Ok(())
-        })
-    }
-
-    fn merge(state: &mut Hll, bytes: &[u8]) -> Result<()> {
-        state.merge(&read_hll(bytes)?);
-        Ok(())
-    }
-
-    fn write(state: &mut Hll) -> Result<Option<Vec<u8>>> {
-        Ok(Some(state.write()))
-    }
-
-    fn size(state: &Hll) -> usize {
-        state.size()
+    fn bind(call: &Call) -> Result<Self::Groups> {
+        Ok(SummaryGroups::of_values(option(call, "lg_k", &LG_K, DEFAULT_LG_K)?, |states, rows, values| {
+            items(rows, values, |group, item| {
+                states[group].update(item);
+                Ok(())
+            })
+        }))
     }
 }

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::DataType;
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
 use super::call::Call;
+use super::function::{Aggregate, udaf};
 use super::sketch::{coerce_sketches, option};
-use super::summary::{Summary, summary_udaf};
+use super::summary::{SummaryGroups, empty_summary};
 use crate::kernel::hll::{DEFAULT_LG_K, Hll, LG_K};
-use crate::scalar::sketch::{HLL, failed, read_hll};
+use crate::scalar::sketch::HLL;
 
 /// `hll_union_agg(sketch [, lg_k])`
 pub fn hll_union_agg_udaf() -> Arc<AggregateUDF> {
-    summary_udaf::<HllUnionAgg>()
+    udaf::<HllUnionAgg>()
 }
 
 #[user_doc(
@@ -42,10 +42,9 @@ pub fn hll_union_agg_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct HllUnionAgg;
 
-impl Summary for HllUnionAgg {
+impl Aggregate for HllUnionAgg {
     const NAME: &'static str = "hll_union_agg";
-    type Options = u8;
-    type State = Hll;
+    type Groups = SummaryGroups<Hll>;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
@@ -55,29 +54,15 @@ impl Summary for HllUnionAgg {
         coerce_sketches(Self::NAME, HLL, "lg_k", types)
     }
 
-    fn bind(call: &Call) -> Result<u8> {
-        option(call, "lg_k", &LG_K, DEFAULT_LG_K)
+    fn return_type(_: &[DataType]) -> Result<DataType> {
+        Ok(DataType::LargeBinary)
     }
 
-    fn empty(option: &u8) -> Result<Hll> {
-        Hll::new(*option).map_err(failed(Self::NAME))
+    fn empty(_: &DataType) -> Result<ScalarValue> {
+        empty_summary::<Hll>(&DEFAULT_LG_K)
     }
 
-    fn update(states: &mut [Hll], rows: &[(usize, usize)], values: &ArrayRef) -> Result<()> {
-        let sketches = values.as_binary::<i64>();
-        rows.iter().try_for_each(|(row, group)| Self::merge(&mut states[*group], sketches.value(*row)))
-    }
-
-    fn merge(state: &mut Hll, bytes: &[u8]) -> Result<()> {
-        state.merge(&read_hll(bytes)?);
-        Ok(())
-    }
-
-    fn write(state: &mut Hll) -> Result<Option<Vec<u8>>> {
-        Ok(Some(state.write()))
-    }
-
-    fn size(state: &Hll) -> usize {
-        state.size()
+    fn bind(call: &Call) -> Result<Self::Groups> {
+        Ok(SummaryGroups::of_summaries(option(call, "lg_k", &LG_K, DEFAULT_LG_K)?))
     }
 }

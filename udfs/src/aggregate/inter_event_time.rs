@@ -5,18 +5,20 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, StructArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Fields};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::Result;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
-use super::call::{Call, coerce_ts, wrong_arity};
-use super::events::{Bound, EventAggregate, EventFunction, Fold, Input, Keep};
+use super::call::Call;
+use super::events::{EventGroups, Fold, Input};
+use super::function::{Aggregate, udaf};
+use crate::args::{coerce_ts, wrong_arity};
 use crate::kernel::events::Grouped;
 use crate::kernel::spacing::{Spacing, spacing};
 
 /// `inter_event_time(ts)`
 pub fn inter_event_time_udaf() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(EventAggregate::<InterEventTime>::default()))
+    udaf::<InterEventTime>()
 }
 
 #[user_doc(
@@ -50,29 +52,26 @@ fn fields() -> Fields {
     fields.into()
 }
 
-impl EventFunction for InterEventTime {
+impl Aggregate for InterEventTime {
     const NAME: &'static str = "inter_event_time";
+    type Groups = EventGroups;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         let [ts] = types else { return wrong_arity(Self::NAME, "(ts)", types.len()) };
         Ok(vec![coerce_ts(Self::NAME, "ts", ts)?])
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+    fn return_type(_: &[DataType]) -> Result<DataType> {
         Ok(DataType::Struct(fields()))
     }
 
-    fn empty(&self, return_type: &DataType) -> Result<ScalarValue> {
-        ScalarValue::try_from(return_type)
-    }
-
-    fn bind(&self, call: &Call) -> Result<Bound> {
+    fn bind(call: &Call) -> Result<EventGroups> {
         let fold = Distances { tick: call.scale(0)?.tick_seconds() };
-        Ok(Bound { input: Input { ts: 0, conditions: 0..0, keep: Keep::Timed }, fold: Box::new(fold) })
+        Ok(EventGroups::new(Input::times(0), fold))
     }
 }
 

@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Float64Type};
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
 use super::call::Call;
+use super::function::{Aggregate, udaf};
 use super::sketch::{option, with_option};
-use super::summary::{Summary, summary_udaf};
+use super::summary::{SummaryGroups, empty_summary};
 use crate::args::{plain, wrong_type};
 use crate::kernel::kll::{self, DEFAULT_K, K, Kll};
-use crate::scalar::sketch::{failed, read_kll};
 
 /// `kll_sketch(value [, k])`
 pub fn kll_sketch_udaf() -> Arc<AggregateUDF> {
-    summary_udaf::<KllSketch>()
+    udaf::<KllSketch>()
 }
 
 #[user_doc(
@@ -43,10 +43,9 @@ pub fn kll_sketch_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct KllSketch;
 
-impl Summary for KllSketch {
+impl Aggregate for KllSketch {
     const NAME: &'static str = "kll_sketch";
-    type Options = u16;
-    type State = Kll;
+    type Groups = SummaryGroups<Kll>;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
@@ -60,31 +59,19 @@ impl Summary for KllSketch {
         Ok(std::iter::once(DataType::Float64).chain(option).collect())
     }
 
-    fn bind(call: &Call) -> Result<u16> {
-        option(call, "k", &K, DEFAULT_K)
+    fn return_type(_: &[DataType]) -> Result<DataType> {
+        Ok(DataType::LargeBinary)
     }
 
-    fn empty(option: &u16) -> Result<Kll> {
-        kll::new(*option).map_err(failed(Self::NAME))
+    fn empty(_: &DataType) -> Result<ScalarValue> {
+        empty_summary::<Kll>(&DEFAULT_K)
     }
 
-    fn update(states: &mut [Kll], rows: &[(usize, usize)], values: &ArrayRef) -> Result<()> {
-        let values = values.as_primitive::<Float64Type>();
-        for (row, group) in rows {
-            kll::update(&mut states[*group], values.value(*row));
-        }
-        Ok(())
-    }
-
-    fn merge(state: &mut Kll, bytes: &[u8]) -> Result<()> {
-        kll::merge(state, &read_kll(bytes)?).map_err(failed(Self::NAME))
-    }
-
-    fn write(state: &mut Kll) -> Result<Option<Vec<u8>>> {
-        Ok(Some(state.serialize()))
-    }
-
-    fn size(state: &Kll) -> usize {
-        kll::size(state)
+    fn bind(call: &Call) -> Result<Self::Groups> {
+        Ok(SummaryGroups::of_values(option(call, "k", &K, DEFAULT_K)?, |states, rows, values| {
+            let values = values.as_primitive::<Float64Type>();
+            rows.iter().for_each(|(row, group)| kll::update(&mut states[*group], values.value(*row)));
+            Ok(())
+        }))
     }
 }

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::DataType;
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
 use super::call::Call;
+use super::function::{Aggregate, udaf};
 use super::sketch::{coerce_sketches, option};
-use super::summary::{Summary, summary_udaf};
-use crate::kernel::kll::{self, DEFAULT_K, K, Kll};
-use crate::scalar::sketch::{KLL, failed, read_kll};
+use super::summary::{SummaryGroups, empty_summary};
+use crate::kernel::kll::{DEFAULT_K, K, Kll};
+use crate::scalar::sketch::KLL;
 
 /// `kll_union_agg(sketch [, k])`
 pub fn kll_union_agg_udaf() -> Arc<AggregateUDF> {
-    summary_udaf::<KllUnionAgg>()
+    udaf::<KllUnionAgg>()
 }
 
 #[user_doc(
@@ -42,10 +42,9 @@ pub fn kll_union_agg_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct KllUnionAgg;
 
-impl Summary for KllUnionAgg {
+impl Aggregate for KllUnionAgg {
     const NAME: &'static str = "kll_union_agg";
-    type Options = u16;
-    type State = Kll;
+    type Groups = SummaryGroups<Kll>;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
@@ -55,28 +54,15 @@ impl Summary for KllUnionAgg {
         coerce_sketches(Self::NAME, KLL, "k", types)
     }
 
-    fn bind(call: &Call) -> Result<u16> {
-        option(call, "k", &K, DEFAULT_K)
+    fn return_type(_: &[DataType]) -> Result<DataType> {
+        Ok(DataType::LargeBinary)
     }
 
-    fn empty(option: &u16) -> Result<Kll> {
-        kll::new(*option).map_err(failed(Self::NAME))
+    fn empty(_: &DataType) -> Result<ScalarValue> {
+        empty_summary::<Kll>(&DEFAULT_K)
     }
 
-    fn update(states: &mut [Kll], rows: &[(usize, usize)], values: &ArrayRef) -> Result<()> {
-        let sketches = values.as_binary::<i64>();
-        rows.iter().try_for_each(|(row, group)| Self::merge(&mut states[*group], sketches.value(*row)))
-    }
-
-    fn merge(state: &mut Kll, bytes: &[u8]) -> Result<()> {
-        kll::merge(state, &read_kll(bytes)?).map_err(failed(Self::NAME))
-    }
-
-    fn write(state: &mut Kll) -> Result<Option<Vec<u8>>> {
-        Ok(Some(state.serialize()))
-    }
-
-    fn size(state: &Kll) -> usize {
-        kll::size(state)
+    fn bind(call: &Call) -> Result<Self::Groups> {
+        Ok(SummaryGroups::of_summaries(option(call, "k", &K, DEFAULT_K)?))
     }
 }

@@ -4,17 +4,22 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | `function` | what a function says of itself, and all accumulators made of it |
 //! | `call` | the constant arguments of a call, and the wording of what is wrong with them |
-//! | `events` | the accumulator of functions of times and conditions |
+//! | `events` | the state of functions of times and conditions |
 //! | `valued` | the same with a value to each row |
-//! | `masks` | the accumulator of functions that ask only what ever happened |
-//! | `summary` | the accumulator of sets and sketches |
-//! | `sketch` | the arguments of sketches, and how values are hashed |
+//! | `masks` | the state of functions that ask only what ever happened |
+//! | `summary` | the state of sets and sketches |
+//! | `bitmap`, `sketch` | the arguments of bitmaps and of sketches, and how they are merged |
+//! | `list` | lists as answers and as states |
 //! | `values` | values of any type as numbers |
 //! | `pattern` | the arguments of the functions that take a pattern |
 
+pub(crate) mod bitmap;
 pub(crate) mod call;
 pub(crate) mod events;
+pub(crate) mod function;
+pub(crate) mod list;
 pub(crate) mod masks;
 pub(crate) mod pattern;
 pub(crate) mod sketch;

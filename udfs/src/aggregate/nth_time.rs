@@ -5,17 +5,20 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
-use datafusion::common::{Result, ScalarValue, plan_err};
+use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
-use super::call::{Call, coerce_ts, wrong_arity};
-use super::events::{Bound, EventAggregate, EventFunction, Fold, Input, Keep, Ticks};
+use super::call::Call;
+use super::events::{EventGroups, Fold, Input};
+use super::function::{Aggregate, udaf};
+use crate::args::{coerce_integer, coerce_ts, wrong_arity};
 use crate::kernel::events::Grouped;
+use crate::ticks::Ticks;
 
 /// `nth_time(ts, n)`
 pub fn nth_time_udaf() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(EventAggregate::<NthTime>::default()))
+    udaf::<NthTime>()
 }
 
 #[user_doc(
@@ -38,36 +41,30 @@ pub fn nth_time_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct NthTime;
 
-impl EventFunction for NthTime {
+impl Aggregate for NthTime {
     const NAME: &'static str = "nth_time";
+    type Groups = EventGroups;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         let [ts, n] = types else { return wrong_arity(Self::NAME, "(ts, n)", types.len()) };
-        if !n.is_integer() && !n.is_null() {
-            return plan_err!("nth_time: `n` must be a whole number, found {n}");
-        }
-        Ok(vec![coerce_ts(Self::NAME, "ts", ts)?, DataType::Int64])
+        Ok(vec![coerce_ts(Self::NAME, "ts", ts)?, coerce_integer(Self::NAME, "n", n)?])
     }
 
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+    fn return_type(types: &[DataType]) -> Result<DataType> {
         Ok(types[0].clone())
     }
 
-    fn empty(&self, return_type: &DataType) -> Result<ScalarValue> {
-        ScalarValue::try_from(return_type)
-    }
-
-    fn bind(&self, call: &Call) -> Result<Bound> {
+    fn bind(call: &Call) -> Result<EventGroups> {
         let n = call.integer(1, "n")?;
         if n == 0 {
             return plan_err!("nth_time: `n` must not be 0; 1 is the first, -1 the last");
         }
         let fold = Nth { n, data_type: call.types[0].clone() };
-        Ok(Bound { input: Input { ts: 0, conditions: 0..0, keep: Keep::Timed }, fold: Box::new(fold) })
+        Ok(EventGroups::new(Input::times(0), fold))
     }
 }
 

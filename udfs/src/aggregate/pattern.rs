@@ -3,8 +3,9 @@
 use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err, plan_datafusion_err, plan_err};
 
-use super::call::{Call, coerce_condition, coerce_ts, is_text, wrong_arity};
-use super::events::{Bound, Fold, Input, Keep};
+use super::call::Call;
+use super::events::{EventGroups, Fold, Input, Keep};
+use crate::args::{coerce_condition, coerce_ts, is_text, wrong_arity, wrong_type};
 use crate::kernel::pattern::{Pattern, TooHard};
 
 const MAX_CONDITIONS: usize = 32;
@@ -15,7 +16,7 @@ pub(crate) fn coerce(function: &str, types: &[DataType]) -> Result<Vec<DataType>
         return wrong_arity(function, "(pattern, ts, c1, … cn)", types.len());
     };
     if !is_text(pattern) {
-        return plan_err!("{function}: `pattern` must be a text like `(?1).*(?2)`, found {pattern}");
+        return Err(wrong_type(function, "pattern", "a text like `(?1).*(?2)`", pattern));
     }
     if conditions.is_empty() {
         return plan_err!("{function} takes (pattern, ts, c1, … cn), found no condition");
@@ -31,15 +32,13 @@ pub(crate) fn coerce(function: &str, types: &[DataType]) -> Result<Vec<DataType>
 }
 
 /// Reads the pattern. As in ClickHouse, rows where no condition holds are not part of the sequence.
-pub(crate) fn bind(call: &Call, fold: impl FnOnce(Pattern) -> Box<dyn Fold>) -> Result<Bound> {
+pub(crate) fn bind<F: Fold + 'static>(call: &Call, fold: impl FnOnce(Pattern) -> F) -> Result<EventGroups> {
     let n_conditions = call.n_args() - 2;
     let text = call.text(0, "pattern")?;
     let pattern = Pattern::parse(text, n_conditions, &call.scale(1)?)
         .map_err(|error| plan_datafusion_err!("{}: `pattern` '{text}' {error}", call.function))?;
-    Ok(Bound {
-        input: Input { ts: 1, conditions: 2..call.n_args(), keep: Keep::Matching },
-        fold: fold(pattern),
-    })
+    let input = Input { ts: 1, conditions: 2..call.n_args(), keep: Keep::Matching };
+    Ok(EventGroups::new(input, fold(pattern)))
 }
 
 pub(crate) fn too_hard(function: &str) -> impl Fn(TooHard) -> DataFusionError {

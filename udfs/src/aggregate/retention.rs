@@ -8,13 +8,16 @@ use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
-use super::call::{Call, coerce_condition};
+use super::call::Call;
 use super::events::truths;
-use super::masks::{MaskAggregate, MaskFunction, Masks};
+use super::function::{Aggregate, udaf};
+use super::list::list_type;
+use super::masks::{MaskGroups, Masks};
+use crate::args::coerce_condition;
 
 /// `retention(c1, … cn)`
 pub fn retention_udaf() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(MaskAggregate::<Retention>::default()))
+    udaf::<Retention>()
 }
 
 #[user_doc(
@@ -39,14 +42,15 @@ struct Retention;
 
 const MAX_CONDITIONS: usize = 32;
 
-impl MaskFunction for Retention {
+impl Aggregate for Retention {
     const NAME: &'static str = "retention";
+    type Groups = MaskGroups;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         if types.is_empty() || types.len() > MAX_CONDITIONS {
             return plan_err!("retention takes 1 to {MAX_CONDITIONS} conditions, found {}", types.len());
         }
@@ -54,8 +58,12 @@ impl MaskFunction for Retention {
         types.iter().enumerate().map(coerce).collect()
     }
 
-    fn bind(&self, call: &Call) -> Result<Box<dyn Masks>> {
-        Ok(Box::new(Conditions { n: call.n_args() }))
+    fn return_type(_: &[DataType]) -> Result<DataType> {
+        Ok(list_type(&DataType::Boolean))
+    }
+
+    fn bind(call: &Call) -> Result<MaskGroups> {
+        Ok(MaskGroups::new(Conditions { n: call.n_args() }))
     }
 }
 

@@ -9,14 +9,15 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
 use super::call::Call;
-use super::events::{Bound, EventAggregate, EventFunction, Fold};
+use super::events::{EventGroups, Fold};
+use super::function::{Aggregate, udaf};
 use super::pattern;
 use crate::kernel::events::Grouped;
 use crate::kernel::pattern::Pattern;
 
 /// `sequence_count(pattern, ts, c1, … cn)`
 pub fn sequence_count_udaf() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(EventAggregate::<SequenceCount>::default()))
+    udaf::<SequenceCount>()
 }
 
 #[user_doc(
@@ -42,27 +43,28 @@ pub fn sequence_count_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct SequenceCount;
 
-impl EventFunction for SequenceCount {
+impl Aggregate for SequenceCount {
     const NAME: &'static str = "sequence_count";
+    type Groups = EventGroups;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         pattern::coerce(Self::NAME, types)
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+    fn return_type(_: &[DataType]) -> Result<DataType> {
         Ok(DataType::Int64)
     }
 
-    fn empty(&self, _: &DataType) -> Result<ScalarValue> {
+    fn empty(_: &DataType) -> Result<ScalarValue> {
         Ok(ScalarValue::Int64(Some(0)))
     }
 
-    fn bind(&self, call: &Call) -> Result<Bound> {
-        pattern::bind(call, |pattern| Box::new(Count { pattern }))
+    fn bind(call: &Call) -> Result<EventGroups> {
+        pattern::bind(call, |pattern| Count { pattern })
     }
 }
 

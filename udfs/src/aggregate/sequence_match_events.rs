@@ -2,22 +2,24 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, ListArray};
-use arrow::buffer::OffsetBuffer;
+use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
 use super::call::Call;
-use super::events::{Bound, EventAggregate, EventFunction, Fold, Ticks, list_item};
+use super::events::{EventGroups, Fold};
+use super::function::{Aggregate, udaf};
+use super::list::{empty_list, list_type, lists};
 use super::pattern;
 use crate::kernel::events::Grouped;
 use crate::kernel::pattern::Pattern;
+use crate::ticks::Ticks;
 
 /// `sequence_match_events(pattern, ts, c1, … cn)`
 pub fn sequence_match_events_udaf() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(EventAggregate::<SequenceMatchEvents>::default()))
+    udaf::<SequenceMatchEvents>()
 }
 
 #[user_doc(
@@ -44,28 +46,29 @@ pub fn sequence_match_events_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct SequenceMatchEvents;
 
-impl EventFunction for SequenceMatchEvents {
+impl Aggregate for SequenceMatchEvents {
     const NAME: &'static str = "sequence_match_events";
+    type Groups = EventGroups;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         pattern::coerce(Self::NAME, types)
     }
 
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        Ok(DataType::List(list_item(&types[1])))
+    fn return_type(types: &[DataType]) -> Result<DataType> {
+        Ok(list_type(&types[1]))
     }
 
-    fn empty(&self, return_type: &DataType) -> Result<ScalarValue> {
-        super::events::empty_list(return_type)
+    fn empty(return_type: &DataType) -> Result<ScalarValue> {
+        empty_list(return_type)
     }
 
-    fn bind(&self, call: &Call) -> Result<Bound> {
+    fn bind(call: &Call) -> Result<EventGroups> {
         let data_type = call.types[1].clone();
-        pattern::bind(call, |pattern| Box::new(Events { pattern, data_type }))
+        pattern::bind(call, |pattern| Events { pattern, data_type })
     }
 }
 
@@ -77,16 +80,14 @@ struct Events {
 
 impl Fold for Events {
     fn fold(&self, groups: &Grouped<u32>) -> Result<ArrayRef> {
-        let mut ticks_of_all = vec![];
+        let (mut met, mut times) = (vec![], vec![]);
         let mut lengths = Vec::with_capacity(groups.len());
         for (ticks, masks) in groups.iter() {
-            let found =
-                self.pattern.events(ticks, masks).map_err(pattern::too_hard(SequenceMatchEvents::NAME))?;
-            lengths.push(found.len());
-            ticks_of_all.extend(found);
+            let before = times.len();
+            let found = self.pattern.events(ticks, masks, &mut met, &mut times);
+            found.map_err(pattern::too_hard(SequenceMatchEvents::NAME))?;
+            lengths.push(times.len() - before);
         }
-        let times = Ticks::into_array(ticks_of_all, None, &self.data_type)?;
-        let offsets = OffsetBuffer::from_lengths(lengths);
-        Ok(Arc::new(ListArray::try_new(list_item(&self.data_type), offsets, times, None)?))
+        lists(lengths, Ticks::into_array(times, None, &self.data_type)?)
     }
 }

@@ -8,15 +8,17 @@ use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
-use super::call::{Call, coerce_condition, coerce_ts, is_text, unpacked, wrong_arity};
+use super::call::Call;
 use super::events::{Input, Keep};
-use super::valued::{Load, ValuedAggregate, ValuedBound, ValuedFold, ValuedFunction};
+use super::function::{Aggregate, udaf};
+use super::valued::{Load, Nulls, ValuedFold, ValuedGroups};
 use super::values::Interner;
+use crate::args::{coerce_condition, coerce_ts, is_text, plain, wrong_arity};
 use crate::kernel::events::Grouped;
 
 /// `sequence_next_node(direction, base, ts, value, base_condition, e1, … en)`
 pub fn sequence_next_node_udaf() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(ValuedAggregate::<SequenceNextNode>::default()))
+    udaf::<SequenceNextNode>()
 }
 
 #[user_doc(
@@ -53,15 +55,18 @@ struct SequenceNextNode;
 const SYNTAX: &str = "(direction, base, ts, value, base_condition, e1, … en)";
 const MAX_EVENTS: usize = 31;
 
-impl ValuedFunction for SequenceNextNode {
+/// Which argument is the value.
+const VALUE: usize = 3;
+
+impl Aggregate for SequenceNextNode {
     const NAME: &'static str = "sequence_next_node";
-    const VALUE: usize = 3;
+    type Groups = ValuedGroups<VALUE>;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         let [direction, base, ts, value, base_condition, events @ ..] = types else {
             return wrong_arity(Self::NAME, SYNTAX, types.len());
         };
@@ -77,7 +82,7 @@ impl ValuedFunction for SequenceNextNode {
             DataType::Utf8,
             DataType::Utf8,
             coerce_ts(Self::NAME, "ts", ts)?,
-            unpacked(value),
+            plain(value).clone(),
             coerce_condition(Self::NAME, "base_condition", base_condition)?,
         ];
         for (i, event) in events.iter().enumerate() {
@@ -86,11 +91,11 @@ impl ValuedFunction for SequenceNextNode {
         Ok(coerced)
     }
 
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        Ok(types[Self::VALUE].clone())
+    fn return_type(types: &[DataType]) -> Result<DataType> {
+        Ok(types[VALUE].clone())
     }
 
-    fn bind(&self, call: &Call) -> Result<ValuedBound> {
+    fn bind(call: &Call) -> Result<Self::Groups> {
         let forward = match call.text(0, "direction")? {
             "forward" => true,
             "backward" => false,
@@ -117,12 +122,9 @@ impl ValuedFunction for SequenceNextNode {
         if n_events == 0 && matches!(base, Base::FirstMatch | Base::LastMatch) {
             return plan_err!("sequence_next_node takes {SYNTAX}, found no event for the base to match");
         }
-        Ok(ValuedBound {
-            // Bit 0 of a mask is the base condition, the events follow.
-            input: Input { ts: 2, conditions: 4..call.n_args(), keep: Keep::Timed },
-            keep_null: false,
-            fold: Box::new(NextNode { forward, base, n_events }),
-        })
+        // Bit 0 of a mask is the base condition, the events follow.
+        let input = Input { ts: 2, conditions: 4..call.n_args(), keep: Keep::Timed };
+        ValuedGroups::new(call, input, Nulls::Ignored, NextNode { forward, base, n_events })
     }
 }
 

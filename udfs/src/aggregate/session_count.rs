@@ -8,15 +8,17 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
-use super::call::{Call, coerce_span, coerce_ts, wrong_arity};
-use super::events::{Bound, EventAggregate, EventFunction, Fold, Input, Keep};
+use super::call::Call;
+use super::events::{EventGroups, Fold, Input};
+use super::function::{Aggregate, udaf};
+use crate::args::{coerce_span, coerce_ts, wrong_arity};
 use crate::kernel::events::Grouped;
 use crate::kernel::session::session_count;
 use crate::kernel::span::Span;
 
 /// `session_count(ts, gap)`
 pub fn session_count_udaf() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(EventAggregate::<SessionCount>::default()))
+    udaf::<SessionCount>()
 }
 
 #[user_doc(
@@ -42,32 +44,30 @@ pub fn session_count_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct SessionCount;
 
-impl EventFunction for SessionCount {
+impl Aggregate for SessionCount {
     const NAME: &'static str = "session_count";
+    type Groups = EventGroups;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         let [ts, gap] = types else { return wrong_arity(Self::NAME, "(ts, gap)", types.len()) };
         Ok(vec![coerce_ts(Self::NAME, "ts", ts)?, coerce_span(Self::NAME, "gap", gap)?])
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+    fn return_type(_: &[DataType]) -> Result<DataType> {
         Ok(DataType::Int64)
     }
 
-    fn empty(&self, _: &DataType) -> Result<ScalarValue> {
+    fn empty(_: &DataType) -> Result<ScalarValue> {
         Ok(ScalarValue::Int64(Some(0)))
     }
 
-    fn bind(&self, call: &Call) -> Result<Bound> {
+    fn bind(call: &Call) -> Result<EventGroups> {
         let gap = call.span(1, "gap", &call.scale(0)?)?;
-        Ok(Bound {
-            input: Input { ts: 0, conditions: 0..0, keep: Keep::Timed },
-            fold: Box::new(Count { gap }),
-        })
+        Ok(EventGroups::new(Input::times(0), Count { gap }))
     }
 }
 

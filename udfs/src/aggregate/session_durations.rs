@@ -2,22 +2,24 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, ListArray};
-use arrow::buffer::OffsetBuffer;
+use arrow::array::{ArrayRef, Float64Array};
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
-use super::call::{Call, coerce_span, coerce_ts, wrong_arity};
-use super::events::{Bound, EventAggregate, EventFunction, Fold, Input, Keep, list_item};
+use super::call::Call;
+use super::events::{EventGroups, Fold, Input};
+use super::function::{Aggregate, udaf};
+use super::list::{empty_list, list_type, lists};
+use crate::args::{coerce_span, coerce_ts, wrong_arity};
 use crate::kernel::events::Grouped;
 use crate::kernel::session::sessions;
 use crate::kernel::span::Span;
 
 /// `session_durations(ts, gap)`
 pub fn session_durations_udaf() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(EventAggregate::<SessionDurations>::default()))
+    udaf::<SessionDurations>()
 }
 
 #[user_doc(
@@ -44,30 +46,31 @@ pub fn session_durations_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct SessionDurations;
 
-impl EventFunction for SessionDurations {
+impl Aggregate for SessionDurations {
     const NAME: &'static str = "session_durations";
+    type Groups = EventGroups;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         let [ts, gap] = types else { return wrong_arity(Self::NAME, "(ts, gap)", types.len()) };
         Ok(vec![coerce_ts(Self::NAME, "ts", ts)?, coerce_span(Self::NAME, "gap", gap)?])
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::List(list_item(&DataType::Float64)))
+    fn return_type(_: &[DataType]) -> Result<DataType> {
+        Ok(list_type(&DataType::Float64))
     }
 
-    fn empty(&self, _: &DataType) -> Result<ScalarValue> {
-        Ok(ScalarValue::List(ScalarValue::new_list(&[], &DataType::Float64, false)))
+    fn empty(return_type: &DataType) -> Result<ScalarValue> {
+        empty_list(return_type)
     }
 
-    fn bind(&self, call: &Call) -> Result<Bound> {
+    fn bind(call: &Call) -> Result<EventGroups> {
         let scale = call.scale(0)?;
         let fold = Durations { gap: call.span(1, "gap", &scale)?, tick: scale.tick_seconds() };
-        Ok(Bound { input: Input { ts: 0, conditions: 0..0, keep: Keep::Timed }, fold: Box::new(fold) })
+        Ok(EventGroups::new(Input::times(0), fold))
     }
 }
 
@@ -88,8 +91,6 @@ impl Fold for Durations {
             });
             lengths.push(durations.len() - before);
         }
-        let item = list_item(&DataType::Float64);
-        let offsets = OffsetBuffer::from_lengths(lengths);
-        Ok(Arc::new(ListArray::try_new(item, offsets, Arc::new(Float64Array::from(durations)), None)?))
+        lists(lengths, Arc::new(Float64Array::from(durations)))
     }
 }

@@ -7,12 +7,19 @@ use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{
     DataType, Date32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type,
 };
-use datafusion::common::{Result, internal_err, plan_err};
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err, internal_err, plan_err};
 use datasketches::hash::value::{canonical_float, raw_bytes};
+use datasketches::theta::CompactThetaSketch;
 
 use super::call::Call;
+use super::summary::Summary;
 use crate::args::{plain, wrong_arity, wrong_type};
+use crate::kernel::corrupt::Corrupt;
+use crate::kernel::hll::Hll;
+use crate::kernel::kll::{self, Kll};
+use crate::kernel::theta::{self, Theta};
 use crate::scalar::function::bytes_type;
+use crate::scalar::sketch::{read_hll, read_kll, read_theta};
 
 /// A value as DataSketches hashes it.
 #[derive(Debug, Clone, Copy)]
@@ -143,4 +150,95 @@ pub(crate) fn items(
         }
         other => internal_err!("a value of type {other} was not coerced"),
     }
+}
+
+impl Summary for Theta {
+    type Options = u8;
+
+    fn empty(lg_k: &u8) -> Result<Self> {
+        Ok(Self::new(*lg_k))
+    }
+
+    fn merge(&mut self, bytes: &[u8]) -> Result<()> {
+        Self::merge(self, &read_theta(bytes)?).map_err(not_combined)
+    }
+
+    fn write(&mut self) -> Result<Option<Vec<u8>>> {
+        Ok(Some(Self::write(self).map_err(not_combined)?))
+    }
+
+    fn size(&self) -> usize {
+        Self::size(self)
+    }
+}
+
+/// An intersection: of nothing there is none.
+impl Summary for Option<CompactThetaSketch> {
+    type Options = ();
+
+    fn empty(_: &()) -> Result<Self> {
+        Ok(None)
+    }
+
+    fn merge(&mut self, bytes: &[u8]) -> Result<()> {
+        let sketch = read_theta(bytes)?;
+        *self = Some(match self.take() {
+            Some(so_far) => read_theta(&theta::intersect(&so_far, &sketch).map_err(not_combined)?)?,
+            None => sketch,
+        });
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<Option<Vec<u8>>> {
+        Ok(self.as_ref().map(CompactThetaSketch::serialize))
+    }
+
+    fn size(&self) -> usize {
+        self.as_ref().map_or(0, |sketch| sketch.num_retained() * size_of::<u64>())
+    }
+}
+
+impl Summary for Hll {
+    type Options = u8;
+
+    fn empty(lg_k: &u8) -> Result<Self> {
+        Self::new(*lg_k).map_err(not_combined)
+    }
+
+    fn merge(&mut self, bytes: &[u8]) -> Result<()> {
+        Self::merge(self, &read_hll(bytes)?);
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<Option<Vec<u8>>> {
+        Ok(Some(Self::write(self)))
+    }
+
+    fn size(&self) -> usize {
+        Self::size(self)
+    }
+}
+
+impl Summary for Kll {
+    type Options = u16;
+
+    fn empty(k: &u16) -> Result<Self> {
+        kll::new(*k).map_err(not_combined)
+    }
+
+    fn merge(&mut self, bytes: &[u8]) -> Result<()> {
+        kll::merge(self, &read_kll(bytes)?).map_err(not_combined)
+    }
+
+    fn write(&mut self) -> Result<Option<Vec<u8>>> {
+        Ok(Some(self.serialize()))
+    }
+
+    fn size(&self) -> usize {
+        kll::size(self)
+    }
+}
+
+fn not_combined(error: Corrupt) -> DataFusionError {
+    exec_datafusion_err!("sketches cannot be combined: {error}")
 }

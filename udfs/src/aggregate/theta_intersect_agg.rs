@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
@@ -10,13 +9,13 @@ use datafusion_macros::user_doc;
 use datasketches::theta::CompactThetaSketch;
 
 use super::call::Call;
-use super::summary::{Summary, summary_udaf};
-use crate::kernel::theta;
-use crate::scalar::sketch::{THETA, coerce_one, failed, read_theta};
+use super::function::{Aggregate, udaf};
+use super::summary::SummaryGroups;
+use crate::scalar::sketch::{THETA, coerce_one};
 
 /// `theta_intersect_agg(sketch)`
 pub fn theta_intersect_agg_udaf() -> Arc<AggregateUDF> {
-    summary_udaf::<ThetaIntersectAgg>()
+    udaf::<ThetaIntersectAgg>()
 }
 
 #[user_doc(
@@ -38,10 +37,9 @@ pub fn theta_intersect_agg_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct ThetaIntersectAgg;
 
-impl Summary for ThetaIntersectAgg {
+impl Aggregate for ThetaIntersectAgg {
     const NAME: &'static str = "theta_intersect_agg";
-    type Options = ();
-    type State = Option<CompactThetaSketch>;
+    type Groups = SummaryGroups<Option<CompactThetaSketch>>;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
@@ -51,40 +49,11 @@ impl Summary for ThetaIntersectAgg {
         coerce_one(Self::NAME, THETA, types)
     }
 
-    fn bind(_: &Call) -> Result<()> {
-        Ok(())
+    fn return_type(_: &[DataType]) -> Result<DataType> {
+        Ok(DataType::LargeBinary)
     }
 
-    fn empty(_: &()) -> Result<Option<CompactThetaSketch>> {
-        Ok(None)
-    }
-
-    fn update(
-        states: &mut [Option<CompactThetaSketch>],
-        rows: &[(usize, usize)],
-        values: &ArrayRef,
-    ) -> Result<()> {
-        let sketches = values.as_binary::<i64>();
-        rows.iter().try_for_each(|(row, group)| Self::merge(&mut states[*group], sketches.value(*row)))
-    }
-
-    fn merge(state: &mut Option<CompactThetaSketch>, bytes: &[u8]) -> Result<()> {
-        let sketch = read_theta(bytes)?;
-        *state = Some(match state.take() {
-            Some(so_far) => {
-                let common = theta::intersect(&so_far, &sketch).map_err(failed(Self::NAME))?;
-                read_theta(&common)?
-            }
-            None => sketch,
-        });
-        Ok(())
-    }
-
-    fn write(state: &mut Option<CompactThetaSketch>) -> Result<Option<Vec<u8>>> {
-        Ok(state.as_ref().map(CompactThetaSketch::serialize))
-    }
-
-    fn size(state: &Option<CompactThetaSketch>) -> usize {
-        state.as_ref().map_or(0, |sketch| sketch.num_retained() * size_of::<u64>())
+    fn bind(_: &Call) -> Result<Self::Groups> {
+        Ok(SummaryGroups::of_summaries(()))
     }
 }

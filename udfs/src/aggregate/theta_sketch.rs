@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
 use super::call::Call;
+use super::function::{Aggregate, udaf};
 use super::sketch::{coerce_values, items, option};
-use super::summary::{Summary, summary_udaf};
+use super::summary::{SummaryGroups, empty_summary};
 use crate::kernel::theta::{DEFAULT_LG_K, LG_K, Theta};
-use crate::scalar::sketch::{failed, read_theta};
+use crate::scalar::sketch::failed;
 
 /// `theta_sketch(value [, lg_k])`
 pub fn theta_sketch_udaf() -> Arc<AggregateUDF> {
-    summary_udaf::<ThetaSketch>()
+    udaf::<ThetaSketch>()
 }
 
 #[user_doc(
@@ -45,10 +45,9 @@ pub fn theta_sketch_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct ThetaSketch;
 
-impl Summary for ThetaSketch {
+impl Aggregate for ThetaSketch {
     const NAME: &'static str = "theta_sketch";
-    type Options = u8;
-    type State = Theta;
+    type Groups = SummaryGroups<Theta>;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
@@ -58,27 +57,17 @@ impl Summary for ThetaSketch {
         coerce_values(Self::NAME, "lg_k", types)
     }
 
-    fn bind(call: &Call) -> Result<u8> {
-        option(call, "lg_k", &LG_K, DEFAULT_LG_K)
+    fn return_type(_: &[DataType]) -> Result<DataType> {
+        Ok(DataType::LargeBinary)
     }
 
-    fn empty(option: &u8) -> Result<Theta> {
-        Ok(Theta::new(*option))
+    fn empty(_: &DataType) -> Result<ScalarValue> {
+        empty_summary::<Theta>(&DEFAULT_LG_K)
     }
 
-    fn update(states: &mut [Theta], rows: &[(usize, usize)], values: &ArrayRef) -> Result<()> {
-        items(rows, values, |group, item| states[group].update(item).map_err(failed(Self::NAME)))
-    }
-
-    fn merge(state: &mut Theta, bytes: &[u8]) -> Result<()> {
-        state.merge(&read_theta(bytes)?).map_err(failed(Self::NAME))
-    }
-
-    fn write(state: &mut Theta) -> Result<Option<Vec<u8>>> {
-        Ok(Some(state.write().map_err(failed(Self::NAME))?))
-    }
-
-    fn size(state: &Theta) -> usize {
-        state.size()
+    fn bind(call: &Call) -> Result<Self::Groups> {
+        Ok(SummaryGroups::of_values(option(call, "lg_k", &LG_K, DEFAULT_LG_K)?, |states, rows, values| {
+            items(rows, values, |group, item| states[group].update(item).map_err(failed(Self::NAME)))
+        }))
     }
 }

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::DataType;
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
 use super::call::Call;
+use super::function::{Aggregate, udaf};
 use super::sketch::{coerce_sketches, option};
-use super::summary::{Summary, summary_udaf};
+use super::summary::{SummaryGroups, empty_summary};
 use crate::kernel::theta::{DEFAULT_LG_K, LG_K, Theta};
-use crate::scalar::sketch::{THETA, failed, read_theta};
+use crate::scalar::sketch::THETA;
 
 /// `theta_union_agg(sketch [, lg_k])`
 pub fn theta_union_agg_udaf() -> Arc<AggregateUDF> {
-    summary_udaf::<ThetaUnionAgg>()
+    udaf::<ThetaUnionAgg>()
 }
 
 #[user_doc(
@@ -42,10 +42,9 @@ pub fn theta_union_agg_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct ThetaUnionAgg;
 
-impl Summary for ThetaUnionAgg {
+impl Aggregate for ThetaUnionAgg {
     const NAME: &'static str = "theta_union_agg";
-    type Options = u8;
-    type State = Theta;
+    type Groups = SummaryGroups<Theta>;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
@@ -55,28 +54,15 @@ impl Summary for ThetaUnionAgg {
         coerce_sketches(Self::NAME, THETA, "lg_k", types)
     }
 
-    fn bind(call: &Call) -> Result<u8> {
-        option(call, "lg_k", &LG_K, DEFAULT_LG_K)
+    fn return_type(_: &[DataType]) -> Result<DataType> {
+        Ok(DataType::LargeBinary)
     }
 
-    fn empty(option: &u8) -> Result<Theta> {
-        Ok(Theta::new(*option))
+    fn empty(_: &DataType) -> Result<ScalarValue> {
+        empty_summary::<Theta>(&DEFAULT_LG_K)
     }
 
-    fn update(states: &mut [Theta], rows: &[(usize, usize)], values: &ArrayRef) -> Result<()> {
-        let sketches = values.as_binary::<i64>();
-        rows.iter().try_for_each(|(row, group)| Self::merge(&mut states[*group], sketches.value(*row)))
-    }
-
-    fn merge(state: &mut Theta, bytes: &[u8]) -> Result<()> {
-        state.merge(&read_theta(bytes)?).map_err(failed(Self::NAME))
-    }
-
-    fn write(state: &mut Theta) -> Result<Option<Vec<u8>>> {
-        Ok(Some(state.write().map_err(failed(Self::NAME))?))
-    }
-
-    fn size(state: &Theta) -> usize {
-        state.size()
+    fn bind(call: &Call) -> Result<Self::Groups> {
+        Ok(SummaryGroups::of_summaries(option(call, "lg_k", &LG_K, DEFAULT_LG_K)?))
     }
 }

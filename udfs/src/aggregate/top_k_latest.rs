@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, ListArray};
-use arrow::buffer::OffsetBuffer;
+use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
-use super::call::{Call, coerce_ts, wrong_arity};
-use super::events::{Bound, EventAggregate, EventFunction, Fold, Input, Keep, Ticks, list_item};
+use super::call::Call;
+use super::events::{EventGroups, Fold, Input};
+use super::function::{Aggregate, udaf};
+use super::list::{empty_list, list_type, lists};
+use crate::args::{coerce_integer, coerce_ts, wrong_arity};
 use crate::kernel::events::Grouped;
+use crate::ticks::Ticks;
 
 /// `top_k_latest(ts, k)`
 pub fn top_k_latest_udaf() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(EventAggregate::<TopKLatest>::default()))
+    udaf::<TopKLatest>()
 }
 
 #[user_doc(
@@ -39,36 +42,34 @@ pub fn top_k_latest_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct TopKLatest;
 
-impl EventFunction for TopKLatest {
+impl Aggregate for TopKLatest {
     const NAME: &'static str = "top_k_latest";
+    type Groups = EventGroups;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         let [ts, k] = types else { return wrong_arity(Self::NAME, "(ts, k)", types.len()) };
-        if !k.is_integer() && !k.is_null() {
-            return plan_err!("top_k_latest: `k` must be a whole number, found {k}");
-        }
-        Ok(vec![coerce_ts(Self::NAME, "ts", ts)?, DataType::Int64])
+        Ok(vec![coerce_ts(Self::NAME, "ts", ts)?, coerce_integer(Self::NAME, "k", k)?])
     }
 
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        Ok(DataType::List(list_item(&types[0])))
+    fn return_type(types: &[DataType]) -> Result<DataType> {
+        Ok(list_type(&types[0]))
     }
 
-    fn empty(&self, return_type: &DataType) -> Result<ScalarValue> {
-        super::events::empty_list(return_type)
+    fn empty(return_type: &DataType) -> Result<ScalarValue> {
+        empty_list(return_type)
     }
 
-    fn bind(&self, call: &Call) -> Result<Bound> {
+    fn bind(call: &Call) -> Result<EventGroups> {
         let k = match usize::try_from(call.integer(1, "k")?) {
             Ok(k) if k > 0 => k,
             _ => return plan_err!("top_k_latest: `k` must be above 0, found {}", call.integer(1, "k")?),
         };
         let fold = Latest { k, data_type: call.types[0].clone() };
-        Ok(Bound { input: Input { ts: 0, conditions: 0..0, keep: Keep::Timed }, fold: Box::new(fold) })
+        Ok(EventGroups::new(Input::times(0), fold))
     }
 }
 
@@ -85,8 +86,6 @@ impl Fold for Latest {
             lengths.push(ticks.len().min(self.k));
             latest.extend(ticks.iter().rev().take(self.k));
         }
-        let times = Ticks::into_array(latest, None, &self.data_type)?;
-        let offsets = OffsetBuffer::from_lengths(lengths);
-        Ok(Arc::new(ListArray::try_new(list_item(&self.data_type), offsets, times, None)?))
+        lists(lengths, Ticks::into_array(latest, None, &self.data_type)?)
     }
 }

@@ -2,33 +2,30 @@
 //!
 //! Memory: 12 bytes a group, and each value that was ever the first (or last) so far, once.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, UInt32Array};
 use arrow::compute::take;
-use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{Result, ScalarValue, internal_err};
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
-use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, EmitTo, GroupsAccumulator, Signature,
-    Volatility,
-};
+use arrow::datatypes::DataType;
+use datafusion::common::{Result, internal_err};
+use datafusion::logical_expr::{AggregateUDF, Documentation, EmitTo, GroupsAccumulator};
 use datafusion_macros::user_doc;
 
-use super::call::{coerce_ts, unpacked, wrong_arity};
-use super::events::{Ticks, truths};
+use super::call::Call;
+use super::events::truths;
+use super::function::{Aggregate, Groups, udaf};
 use super::values::Interner;
+use crate::args::{coerce_ts, plain, wrong_arity};
+use crate::ticks::Ticks;
 
 /// `first_touch(value, ts)`
 pub fn first_touch_udaf() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(FirstTouch::default()))
+    udaf::<FirstTouch>()
 }
 
 /// `last_touch(value, ts)`
 pub fn last_touch_udaf() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(LastTouch::default()))
+    udaf::<LastTouch>()
 }
 
 #[user_doc(
@@ -50,10 +47,8 @@ pub fn last_touch_udaf() -> Arc<AggregateUDF> {
     related_udf(name = "last_touch"),
     related_udf(name = "attribute")
 )]
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct FirstTouch {
-    signature: Signature,
-}
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct FirstTouch;
 
 #[user_doc(
     doc_section(label = "First and last"),
@@ -74,67 +69,31 @@ struct FirstTouch {
     related_udf(name = "first_touch"),
     related_udf(name = "attribute")
 )]
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct LastTouch {
-    signature: Signature,
-}
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct LastTouch;
 
 macro_rules! touch {
     ($touch:ident, $name:literal, $sign:literal) => {
-        impl Default for $touch {
-            fn default() -> Self {
-                Self { signature: Signature::user_defined(Volatility::Immutable) }
-            }
-        }
-
-        impl AggregateUDFImpl for $touch {
-            fn name(&self) -> &str {
-                $name
-            }
-
-            fn signature(&self) -> &Signature {
-                &self.signature
-            }
-
-            fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-                let [value, ts] = types else { return wrong_arity($name, "(value, ts)", types.len()) };
-                Ok(vec![unpacked(value), coerce_ts($name, "ts", ts)?])
-            }
-
-            fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-                Ok(types[0].clone())
-            }
-
-            fn order_sensitivity(&self) -> AggregateOrderSensitivity {
-                AggregateOrderSensitivity::Insensitive
-            }
-
-            fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-                let field = |name, data_type| {
-                    Arc::new(Field::new(format_state_name(args.name, name), data_type, true))
-                };
-                Ok(vec![field("tick", DataType::Int64), field("value", args.return_type().clone())])
-            }
-
-            fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-                Ok(Box::new(OneGroup(AllGroups::new(args.return_type(), $sign)?)))
-            }
-
-            fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-                let data_type = args.return_type().clone();
-                Ok(Box::new(Sliding { data_type, sign: $sign, rows: VecDeque::new() }))
-            }
-
-            fn groups_accumulator_supported(&self, _: AccumulatorArgs) -> bool {
-                true
-            }
-
-            fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-                Ok(Box::new(AllGroups::new(args.return_type(), $sign)?))
-            }
+        impl Aggregate for $touch {
+            const NAME: &'static str = $name;
+            type Groups = TouchGroups;
 
             fn documentation(&self) -> Option<&Documentation> {
                 self.doc()
+            }
+
+            fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
+                let [value, ts] = types else { return wrong_arity(Self::NAME, "(value, ts)", types.len()) };
+                Ok(vec![plain(value).clone(), coerce_ts(Self::NAME, "ts", ts)?])
+            }
+
+            fn return_type(types: &[DataType]) -> Result<DataType> {
+                Ok(types[0].clone())
+            }
+
+            fn bind(call: &Call) -> Result<TouchGroups> {
+                let interner = Interner::new(&call.types[0])?;
+                Ok(TouchGroups { sign: $sign, ticks: vec![], values: vec![], interner })
             }
         }
     };
@@ -146,8 +105,9 @@ touch!(LastTouch, "last_touch", -1);
 /// No value yet.
 const NONE: u32 = u32::MAX;
 
+/// The best time and its value, by group.
 #[derive(Debug)]
-struct AllGroups {
+struct TouchGroups {
     /// 1 for the earliest, -1 for the latest: times are kept multiplied by it, the least wins.
     sign: i64,
     ticks: Vec<i64>,
@@ -155,17 +115,7 @@ struct AllGroups {
     interner: Interner,
 }
 
-impl AllGroups {
-    fn new(data_type: &DataType, sign: i64) -> Result<Self> {
-        let interner = Interner::new(data_type)?;
-        Ok(Self { sign, ticks: vec![], values: vec![], interner })
-    }
-
-    fn resize(&mut self, n_groups: usize) {
-        self.ticks.resize(n_groups, i64::MAX);
-        self.values.resize(n_groups, NONE);
-    }
-
+impl TouchGroups {
     /// Offers the rows that `group_of` gives a group.
     fn offer(
         &mut self,
@@ -174,10 +124,8 @@ impl AllGroups {
         group_of: impl Fn(usize) -> Option<usize>,
     ) -> Result<()> {
         let nulls = values.logical_nulls();
-        let known = |row: usize| {
-            nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
-                && ticks.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
-        };
+        let known =
+            |row: usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) && ticks.is_valid(row);
         let tick_of = |row: usize| ticks.values[row].saturating_mul(self.sign);
         // First the times alone: values are looked at only where they are, or share, the best.
         let rows = (0..values.len()).filter(|row| known(*row));
@@ -215,7 +163,23 @@ impl AllGroups {
     }
 }
 
-impl GroupsAccumulator for AllGroups {
+impl Groups for TouchGroups {
+    fn state_fields(types: &[DataType]) -> Vec<(&'static str, DataType, bool)> {
+        vec![("tick", DataType::Int64, true), ("value", types[0].clone(), true)]
+    }
+
+    fn grow(&mut self, n_groups: usize) -> Result<()> {
+        self.ticks.resize(n_groups, i64::MAX);
+        self.values.resize(n_groups, NONE);
+        Ok(())
+    }
+
+    fn peek(&mut self) -> Result<ArrayRef> {
+        self.column(&self.values)
+    }
+}
+
+impl GroupsAccumulator for TouchGroups {
     fn update_batch(
         &mut self,
         values: &[ArrayRef],
@@ -223,13 +187,14 @@ impl GroupsAccumulator for AllGroups {
         filter: Option<&BooleanArray>,
         n_groups: usize,
     ) -> Result<()> {
-        self.resize(n_groups);
-        let wanted = |row| filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
+        self.grow(n_groups)?;
+        let wanted = filter.map(truths);
+        let wanted = |row| wanted.as_ref().is_none_or(|wanted| wanted.value(row));
         self.offer(&values[0], &Ticks::of(&values[1])?, |row| wanted(row).then(|| groups[row]))
     }
 
     fn merge_batch(&mut self, state: &[ArrayRef], groups: &[usize], n_groups: usize) -> Result<()> {
-        self.resize(n_groups);
+        self.grow(n_groups)?;
         self.offer(&state[1], &Ticks::of(&state[0])?, |row| Some(groups[row]))
     }
 
@@ -258,82 +223,5 @@ impl GroupsAccumulator for AllGroups {
         self.ticks.capacity() * size_of::<i64>()
             + self.values.capacity() * size_of::<u32>()
             + self.interner.size()
-    }
-}
-
-#[derive(Debug)]
-struct OneGroup(AllGroups);
-
-impl Accumulator for OneGroup {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.0.resize(1);
-        self.0.offer(&values[0], &Ticks::of(&values[1])?, |_| Some(0))
-    }
-
-    fn merge_batch(&mut self, state: &[ArrayRef]) -> Result<()> {
-        self.0.resize(1);
-        self.0.offer(&state[1], &Ticks::of(&state[0])?, |_| Some(0))
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        self.0.resize(1);
-        ScalarValue::try_from_array(&self.0.column(&self.0.values)?, 0)
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        self.0.resize(1);
-        let state = self.0.to_state(&self.0.ticks, &self.0.values)?;
-        state.iter().map(|column| ScalarValue::try_from_array(column, 0)).collect()
-    }
-
-    fn size(&self) -> usize {
-        size_of_val(self) + GroupsAccumulator::size(&self.0)
-    }
-}
-
-/// A moving frame: when the best row leaves, the others have to be there.
-#[derive(Debug)]
-struct Sliding {
-    data_type: DataType,
-    sign: i64,
-    rows: VecDeque<(ArrayRef, ArrayRef)>,
-}
-
-impl Accumulator for Sliding {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let one = |row| (values[0].slice(row, 1), values[1].slice(row, 1));
-        self.rows.extend((0..values[0].len()).map(one));
-        Ok(())
-    }
-
-    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        // Rows leave in the order they came.
-        self.rows.drain(..values[0].len().min(self.rows.len()));
-        Ok(())
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        true
-    }
-
-    fn merge_batch(&mut self, _: &[ArrayRef]) -> Result<()> {
-        internal_err!("a moving frame is not merged")
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        let mut best = AllGroups::new(&self.data_type, self.sign)?;
-        best.resize(1);
-        for (value, ts) in &self.rows {
-            best.offer(value, &Ticks::of(ts)?, |_| Some(0))?;
-        }
-        ScalarValue::try_from_array(&best.column(&best.values)?, 0)
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        internal_err!("a moving frame is not merged")
-    }
-
-    fn size(&self) -> usize {
-        size_of_val(self) + self.rows.iter().map(|(value, _)| value.get_array_memory_size()).sum::<usize>()
     }
 }

@@ -1,25 +1,25 @@
 //! `trend(ts, value)`
+//!
+//! Memory: 40 bytes a group.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array};
-use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
-use datafusion::common::{Result, ScalarValue, plan_err};
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
-use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, EmitTo, GroupsAccumulator, Signature,
-    Volatility,
-};
+use arrow::datatypes::{DataType, Float64Type};
+use datafusion::common::Result;
+use datafusion::logical_expr::{AggregateUDF, Documentation, EmitTo, GroupsAccumulator};
 use datafusion_macros::user_doc;
 
-use super::call::{Call, coerce_ts, wrong_arity};
-use super::events::Ticks;
+use super::call::Call;
+use super::events::truths;
+use super::function::{Aggregate, Groups, udaf};
+use crate::args::{coerce_ts, plain, wrong_arity, wrong_type};
 use crate::kernel::spacing::Line;
+use crate::ticks::Ticks;
 
 /// `trend(ts, value)`
 pub fn trend_udaf() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(Trend::default()))
+    udaf::<Trend>()
 }
 
 #[user_doc(
@@ -41,71 +41,32 @@ pub fn trend_udaf() -> Arc<AggregateUDF> {
     argument(name = "value", description = "Number."),
     related_udf(name = "inter_event_time")
 )]
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Trend {
-    signature: Signature,
-}
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct Trend;
 
-impl Default for Trend {
-    fn default() -> Self {
-        Self { signature: Signature::user_defined(Volatility::Immutable) }
-    }
-}
-
-/// The columns of the state.
-const STATE: [&str; 5] = ["n", "mean_x", "mean_y", "xx", "xy"];
-
-impl Trend {
-    fn points(args: &AccumulatorArgs) -> Result<Points> {
-        let tick = Call::physical("trend", args)?.scale(0)?.tick_seconds();
-        Ok(Points { tick_days: tick / 86_400.0 })
-    }
-}
-
-impl AggregateUDFImpl for Trend {
-    fn name(&self) -> &str {
-        "trend"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        let [ts, value] = types else { return wrong_arity("trend", "(ts, value)", types.len()) };
-        if !value.is_numeric() && !value.is_null() {
-            return plan_err!("trend: `value` must be a number, found {value}");
-        }
-        Ok(vec![coerce_ts("trend", "ts", ts)?, DataType::Float64])
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Float64)
-    }
-
-    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
-        AggregateOrderSensitivity::Insensitive
-    }
-
-    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        let field = |name| Arc::new(Field::new(format_state_name(args.name, name), DataType::Float64, false));
-        Ok(STATE.map(field).to_vec())
-    }
-
-    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(OneGroup { points: Self::points(&args)?, line: Line::default() }))
-    }
-
-    fn groups_accumulator_supported(&self, _: AccumulatorArgs) -> bool {
-        true
-    }
-
-    fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(AllGroups { points: Self::points(&args)?, lines: vec![] }))
-    }
+impl Aggregate for Trend {
+    const NAME: &'static str = "trend";
+    type Groups = TrendGroups;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
+    }
+
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
+        let [ts, value] = types else { return wrong_arity(Self::NAME, "(ts, value)", types.len()) };
+        if !plain(value).is_numeric() && !plain(value).is_null() {
+            return Err(wrong_type(Self::NAME, "value", "a number", value));
+        }
+        Ok(vec![coerce_ts(Self::NAME, "ts", ts)?, DataType::Float64])
+    }
+
+    fn return_type(_: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float64)
+    }
+
+    fn bind(call: &Call) -> Result<TrendGroups> {
+        let tick_days = call.scale(0)?.tick_seconds() / 86_400.0;
+        Ok(TrendGroups { points: Points { tick_days }, lines: vec![] })
     }
 }
 
@@ -116,15 +77,94 @@ struct Points {
 
 impl Points {
     /// Calls `point` with the number, time in days, and value of each row that has both.
-    fn each(&self, values: &[ArrayRef], mut point: impl FnMut(usize, f64, f64)) -> Result<()> {
+    fn each(
+        &self,
+        values: &[ArrayRef],
+        filter: Option<&BooleanArray>,
+        mut point: impl FnMut(usize, f64, f64),
+    ) -> Result<()> {
         let ticks = Ticks::of(&values[0])?;
         let value = values[1].as_primitive::<Float64Type>();
+        let wanted = filter.map(truths);
         for row in 0..value.len() {
-            if value.is_valid(row) && ticks.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
+            if value.is_valid(row)
+                && ticks.is_valid(row)
+                && wanted.as_ref().is_none_or(|wanted| wanted.value(row))
+            {
                 point(row, ticks.values[row] as f64 * self.tick_days, value.value(row));
             }
         }
         Ok(())
+    }
+}
+
+/// The line of each group.
+#[derive(Debug)]
+struct TrendGroups {
+    points: Points,
+    lines: Vec<Line>,
+}
+
+impl Groups for TrendGroups {
+    const RETRACTS: bool = true;
+
+    fn state_fields(_: &[DataType]) -> Vec<(&'static str, DataType, bool)> {
+        ["n", "mean_x", "mean_y", "xx", "xy"].map(|name| (name, DataType::Float64, false)).to_vec()
+    }
+
+    fn grow(&mut self, n_groups: usize) -> Result<()> {
+        self.lines.resize(n_groups, Line::default());
+        Ok(())
+    }
+
+    fn peek(&mut self) -> Result<ArrayRef> {
+        Ok(Arc::new(self.lines.iter().map(Line::slope).collect::<Float64Array>()))
+    }
+
+    fn retract(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let (points, lines) = (&self.points, &mut self.lines);
+        points.each(values, None, |_, x, y| lines[0].remove(x, y))
+    }
+}
+
+impl GroupsAccumulator for TrendGroups {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        groups: &[usize],
+        filter: Option<&BooleanArray>,
+        n_groups: usize,
+    ) -> Result<()> {
+        self.grow(n_groups)?;
+        let (points, lines) = (&self.points, &mut self.lines);
+        points.each(values, filter, |row, x, y| lines[groups[row]].add(x, y))
+    }
+
+    fn merge_batch(&mut self, state: &[ArrayRef], groups: &[usize], n_groups: usize) -> Result<()> {
+        self.grow(n_groups)?;
+        for (row, group) in groups.iter().enumerate() {
+            self.lines[*group].merge(&from_state(state, row));
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self, emit: EmitTo) -> Result<ArrayRef> {
+        let lines = emit.take_needed(&mut self.lines);
+        Ok(Arc::new(lines.iter().map(Line::slope).collect::<Float64Array>()))
+    }
+
+    fn state(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {
+        Ok(to_state(&emit.take_needed(&mut self.lines)))
+    }
+
+    fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
+        let mut lines = vec![Line::default(); values[0].len()];
+        self.points.each(values, filter, |row, x, y| lines[row].add(x, y))?;
+        Ok(to_state(&lines))
+    }
+
+    fn size(&self) -> usize {
+        self.lines.capacity() * size_of::<Line>()
     }
 }
 
@@ -144,99 +184,4 @@ fn to_state(lines: &[Line]) -> Vec<ArrayRef> {
 fn from_state(state: &[ArrayRef], row: usize) -> Line {
     let number = |i: usize| state[i].as_primitive::<Float64Type>().value(row);
     Line { n: number(0), mean_x: number(1), mean_y: number(2), xx: number(3), xy: number(4) }
-}
-
-#[derive(Debug)]
-struct AllGroups {
-    points: Points,
-    lines: Vec<Line>,
-}
-
-impl GroupsAccumulator for AllGroups {
-    fn update_batch(
-        &mut self,
-        values: &[ArrayRef],
-        groups: &[usize],
-        filter: Option<&BooleanArray>,
-        n_groups: usize,
-    ) -> Result<()> {
-        self.lines.resize(n_groups, Line::default());
-        let lines = &mut self.lines;
-        self.points.each(values, |row, x, y| {
-            if filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row)) {
-                lines[groups[row]].add(x, y);
-            }
-        })
-    }
-
-    fn merge_batch(&mut self, state: &[ArrayRef], groups: &[usize], n_groups: usize) -> Result<()> {
-        self.lines.resize(n_groups, Line::default());
-        for (row, group) in groups.iter().enumerate() {
-            self.lines[*group].merge(&from_state(state, row));
-        }
-        Ok(())
-    }
-
-    fn evaluate(&mut self, emit: EmitTo) -> Result<ArrayRef> {
-        let lines = emit.take_needed(&mut self.lines);
-        Ok(Arc::new(lines.iter().map(Line::slope).collect::<Float64Array>()))
-    }
-
-    fn state(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {
-        Ok(to_state(&emit.take_needed(&mut self.lines)))
-    }
-
-    fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        let mut lines = vec![Line::default(); values[0].len()];
-        self.points.each(values, |row, x, y| {
-            if filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row)) {
-                lines[row].add(x, y);
-            }
-        })?;
-        Ok(to_state(&lines))
-    }
-
-    fn size(&self) -> usize {
-        self.lines.capacity() * size_of::<Line>()
-    }
-}
-
-#[derive(Debug)]
-struct OneGroup {
-    points: Points,
-    line: Line,
-}
-
-impl Accumulator for OneGroup {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let line = &mut self.line;
-        self.points.each(values, |_, x, y| line.add(x, y))
-    }
-
-    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let line = &mut self.line;
-        self.points.each(values, |_, x, y| line.remove(x, y))
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        true
-    }
-
-    fn merge_batch(&mut self, state: &[ArrayRef]) -> Result<()> {
-        (0..state[0].len()).for_each(|row| self.line.merge(&from_state(state, row)));
-        Ok(())
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(ScalarValue::Float64(self.line.slope()))
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let state = to_state(&[std::mem::take(&mut self.line)]);
-        state.iter().map(|column| ScalarValue::try_from_array(column, 0)).collect()
-    }
-
-    fn size(&self) -> usize {
-        size_of_val(self)
-    }
 }

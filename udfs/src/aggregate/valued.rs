@@ -3,44 +3,17 @@
 //! Memory: 20 bytes for each row, and each different value once.
 
 use std::fmt::Debug;
-use std::hash::Hash;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, UInt32Array};
-use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, UInt32Type};
-use datafusion::common::{Result, ScalarValue, internal_err};
-use datafusion::logical_expr::function::{AccumulatorArgs, AggregateFunctionSimplification, StateFieldsArgs};
-use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
-use datafusion::logical_expr::{
-    Accumulator, AggregateUDFImpl, Documentation, EmitTo, Expr, GroupsAccumulator, Signature, Volatility,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, UInt32Array};
+use arrow::datatypes::{DataType, Int64Type, UInt32Type};
+use datafusion::common::{Result, internal_err};
 
 use super::call::Call;
-use super::events::{Input, list_item, too_many};
+use super::events::{Input, Rows, TimedGroups};
+use super::list::{list_type, lists, nullable_list_type, nullable_lists};
 use super::values::Interner;
-use crate::kernel::events::{EventBuffer, Grouped};
-
-/// One function over timed values. [`ValuedAggregate`] makes it an aggregate function.
-pub(crate) trait ValuedFunction: Debug + Default + Eq + Hash + Send + Sync + 'static {
-    const NAME: &'static str;
-    /// Which argument is the value.
-    const VALUE: usize;
-
-    fn documentation(&self) -> Option<&Documentation>;
-    fn coerce(&self, types: &[DataType]) -> Result<Vec<DataType>>;
-    fn return_type(&self, types: &[DataType]) -> Result<DataType>;
-    fn bind(&self, call: &Call) -> Result<ValuedBound>;
-}
-
-/// A call whose constants are known.
-#[derive(Debug)]
-pub(crate) struct ValuedBound {
-    pub(crate) input: Input,
-    /// Whether rows without a value count.
-    pub(crate) keep_null: bool,
-    pub(crate) fold: Box<dyn ValuedFold>,
-}
+use crate::kernel::events::Grouped;
 
 /// What a row has besides its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,114 +28,80 @@ pub(crate) trait ValuedFold: Debug + Send + Sync {
     fn fold(&self, groups: &Grouped<Load>, values: &Interner) -> Result<ArrayRef>;
 }
 
-/// Makes a [`ValuedFunction`] an aggregate function.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ValuedAggregate<F> {
-    function: F,
-    signature: Signature,
+/// Rows with a value, which is argument `VALUE`.
+#[derive(Debug)]
+pub(crate) struct Valued<const VALUE: usize> {
+    input: Input,
+    nulls: Nulls,
+    values: Interner,
+    fold: Box<dyn ValuedFold>,
 }
 
-impl<F: ValuedFunction> Default for ValuedAggregate<F> {
-    fn default() -> Self {
-        Self { function: F::default(), signature: Signature::user_defined(Volatility::Immutable) }
+/// Whether rows without a value count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nulls {
+    Count,
+    Ignored,
+}
+
+/// The state of a function of timed values.
+pub(crate) type ValuedGroups<const VALUE: usize> = TimedGroups<Valued<VALUE>>;
+
+impl<const VALUE: usize> ValuedGroups<VALUE> {
+    pub(crate) fn new(
+        call: &Call,
+        input: Input,
+        nulls: Nulls,
+        fold: impl ValuedFold + 'static,
+    ) -> Result<Self> {
+        let values = Interner::new(&call.types[VALUE])?;
+        Ok(Self::of(Valued { input, nulls, values, fold: Box::new(fold) }))
     }
 }
 
-impl<F: ValuedFunction> ValuedAggregate<F> {
-    fn rows(&self, args: &AccumulatorArgs) -> Result<Rows> {
-        let bound = self.function.bind(&Call::physical(F::NAME, args)?)?;
-        let data_type = args.expr_fields[F::VALUE].data_type().clone();
-        let values = Interner::new(&data_type)?;
-        Ok(Rows { bound, value: F::VALUE, data_type, values })
-    }
-}
-
-impl<F: ValuedFunction> AggregateUDFImpl for ValuedAggregate<F> {
-    fn name(&self) -> &str {
-        F::NAME
+impl<const VALUE: usize> Valued<VALUE> {
+    /// Whether the row's value will do.
+    fn has_value(&self, values: &[ArrayRef]) -> impl Fn(usize) -> bool + use<VALUE> {
+        let nulls = values[VALUE].logical_nulls().filter(|_| self.nulls == Nulls::Ignored);
+        move |row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.function.coerce(types)
-    }
-
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.function.return_type(types)
-    }
-
-    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
-        AggregateOrderSensitivity::Insensitive
-    }
-
-    fn simplify(&self) -> Option<AggregateFunctionSimplification> {
-        Some(Box::new(|call, context| {
-            if let Some(call) = Call::logical(F::NAME, &call, context)? {
-                F::default().bind(&call)?;
-            }
-            Ok(Expr::AggregateFunction(call))
-        }))
-    }
-
-    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        let list = |name, item: FieldRef| {
-            Arc::new(Field::new(format_state_name(args.name, name), DataType::List(item), false))
-        };
-        let value = args.input_fields[F::VALUE].data_type();
+    fn lists(
+        lengths: &[usize],
+        ticks: Vec<i64>,
+        masks: UInt32Array,
+        values: ArrayRef,
+    ) -> Result<Vec<ArrayRef>> {
+        let lengths = || lengths.iter().copied();
         Ok(vec![
-            list("ticks", list_item(&DataType::Int64)),
-            list("masks", list_item(&DataType::UInt32)),
-            list("values", value_item(value)),
+            lists(lengths(), Arc::new(Int64Array::from(ticks)))?,
+            lists(lengths(), Arc::new(masks))?,
+            nullable_lists(lengths(), values)?,
         ])
     }
-
-    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(OneGroup { rows: self.rows(&args)?, ticks: vec![], loads: vec![] }))
-    }
-
-    fn groups_accumulator_supported(&self, _: AccumulatorArgs) -> bool {
-        true
-    }
-
-    fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(AllGroups { rows: self.rows(&args)?, buffer: EventBuffer::default(), n_groups: 0 }))
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.function.documentation()
-    }
 }
 
-fn value_item(value: &DataType) -> FieldRef {
-    Arc::new(Field::new_list_field(value.clone(), true))
-}
+impl<const VALUE: usize> Rows for Valued<VALUE> {
+    type Payload = Load;
 
-/// How rows are read and what is made of them.
-#[derive(Debug)]
-struct Rows {
-    bound: ValuedBound,
-    value: usize,
-    data_type: DataType,
-    values: Interner,
-}
+    fn state_fields(types: &[DataType]) -> Vec<(&'static str, DataType, bool)> {
+        vec![
+            ("ticks", list_type(&DataType::Int64), false),
+            ("masks", list_type(&DataType::UInt32), false),
+            ("values", nullable_list_type(&types[VALUE]), false),
+        ]
+    }
 
-impl Rows {
     fn read(
         &mut self,
         columns: &[ArrayRef],
         filter: Option<&BooleanArray>,
         mut row: impl FnMut(usize, i64, Load) -> Result<()>,
     ) -> Result<()> {
-        let nulls = columns[self.value].logical_nulls().filter(|_| !self.bound.keep_null);
-        let numbers = self.values.intern(&columns[self.value])?;
-        self.bound.input.rows(columns, filter, |i, tick, mask| {
-            if nulls.as_ref().is_some_and(|nulls| nulls.is_null(i)) {
-                return Ok(());
-            }
-            row(i, tick, Load { mask, value: numbers[i] })
+        let has_value = self.has_value(columns);
+        let numbers = self.values.intern(&columns[VALUE])?;
+        self.input.rows(columns, filter, |i, tick, mask| {
+            if has_value(i) { row(i, tick, Load { mask, value: numbers[i] }) } else { Ok(()) }
         })
     }
 
@@ -171,29 +110,13 @@ impl Rows {
             let by_value = || self.values.bytes(a.value).cmp(self.values.bytes(b.value));
             if a.value == b.value { a.mask.cmp(&b.mask) } else { by_value() }
         });
-        self.bound.fold.fold(&groups, &self.values)
+        self.fold.fold(&groups, &self.values)
     }
 
     fn state(&self, lengths: Vec<usize>, ticks: Vec<i64>, loads: &[Load]) -> Result<Vec<ArrayRef>> {
         let masks = loads.iter().map(|load| load.mask).collect::<UInt32Array>();
         let values = self.values.column(loads.iter().map(|load| Some(load.value)))?;
-        self.lists(lengths, ticks, masks, values)
-    }
-
-    fn lists(
-        &self,
-        lengths: Vec<usize>,
-        ticks: Vec<i64>,
-        masks: UInt32Array,
-        values: ArrayRef,
-    ) -> Result<Vec<ArrayRef>> {
-        let offsets = OffsetBuffer::from_lengths(lengths);
-        let list = |item, column| ListArray::try_new(item, offsets.clone(), column, None);
-        Ok(vec![
-            Arc::new(list(list_item(&DataType::Int64), Arc::new(Int64Array::from(ticks)))?),
-            Arc::new(list(list_item(&DataType::UInt32), Arc::new(masks))?),
-            Arc::new(list(value_item(&self.data_type), values)?),
-        ])
+        Self::lists(&lengths, ticks, masks, values)
     }
 
     fn read_state(
@@ -206,150 +129,41 @@ impl Rows {
         };
         let (ticks, masks, values) =
             (ticks.as_list::<i32>(), masks.as_list::<i32>(), values.as_list::<i32>());
+        // All lists at once: to look values up one list at a time would cost more than the rest.
+        let start = values.value_offsets()[0] as usize;
+        let n_values = values.value_offsets()[values.len()] as usize - start;
+        let numbers = self.values.intern(&values.values().slice(start, n_values))?;
+        let mut numbers = numbers.into_iter();
+        let mut loads = vec![];
         for i in 0..ticks.len() {
-            let numbers = self.values.intern(&values.value(i))?;
-            let masks = masks.value(i);
-            let masks = masks.as_primitive::<UInt32Type>().values();
-            let loads = masks.iter().zip(numbers).map(|(mask, value)| Load { mask: *mask, value });
-            rows(i, ticks.value(i).as_primitive::<Int64Type>().values(), &loads.collect::<Vec<_>>())?;
+            let (ticks, masks) = (ticks.value(i), masks.value(i));
+            let masks = masks.as_primitive::<UInt32Type>().values().iter();
+            loads.clear();
+            loads.extend(masks.zip(&mut numbers).map(|(mask, value)| Load { mask: *mask, value }));
+            rows(i, ticks.as_primitive::<Int64Type>().values(), &loads)?;
         }
         Ok(())
     }
-}
 
-#[derive(Debug)]
-struct AllGroups {
-    rows: Rows,
-    buffer: EventBuffer<Load>,
-    n_groups: usize,
-}
-
-impl AllGroups {
-    fn take(&mut self, emit: EmitTo) -> Result<Grouped<Load>> {
-        match emit {
-            EmitTo::All => Ok(self.buffer.take_all(std::mem::take(&mut self.n_groups))),
-            EmitTo::First(n) => {
-                self.n_groups -= n;
-                self.buffer.take_first(n).map_err(too_many)
-            }
-        }
-    }
-}
-
-impl GroupsAccumulator for AllGroups {
-    fn update_batch(
-        &mut self,
-        values: &[ArrayRef],
-        groups: &[usize],
-        filter: Option<&BooleanArray>,
-        n_groups: usize,
-    ) -> Result<()> {
-        self.n_groups = n_groups;
-        let buffer = &mut self.buffer;
-        self.rows.read(values, filter, |i, tick, load| buffer.push(groups[i], tick, load).map_err(too_many))
-    }
-
-    fn merge_batch(&mut self, state: &[ArrayRef], groups: &[usize], n_groups: usize) -> Result<()> {
-        self.n_groups = n_groups;
-        let buffer = &mut self.buffer;
-        self.rows
-            .read_state(state, |i, ticks, loads| buffer.extend(groups[i], ticks, loads).map_err(too_many))
-    }
-
-    fn evaluate(&mut self, emit: EmitTo) -> Result<ArrayRef> {
-        let groups = self.take(emit)?;
-        self.rows.fold(groups)
-    }
-
-    fn state(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {
-        let groups = self.take(emit)?;
-        let lengths = groups.lengths().collect();
-        let (ticks, loads) = groups.into_columns();
-        self.rows.state(lengths, ticks, &loads)
-    }
-
-    fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        let column = &values[self.rows.value];
-        let nulls = column.logical_nulls().filter(|_| !self.rows.bound.keep_null);
+    fn convert(&self, columns: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
+        let column = &columns[VALUE];
+        let has_value = self.has_value(columns);
         let mut lengths = vec![0; column.len()];
         let (mut ticks, mut masks) = (vec![], vec![]);
-        self.rows.bound.input.rows(values, filter, |i, tick, mask| {
-            if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(i)) {
+        self.input.rows(columns, filter, |i, tick, mask| {
+            if has_value(i) {
                 lengths[i] = 1;
                 ticks.push(tick);
                 masks.push(mask);
             }
             Ok(())
         })?;
-        let kept = BooleanArray::from(lengths.iter().map(|length| *length == 1).collect::<Vec<_>>());
-        self.rows.lists(lengths, ticks, masks.into(), arrow::compute::filter(column, &kept)?)
+        let kept = lengths.iter().map(|length| *length == 1).collect::<Vec<_>>();
+        let values = arrow::compute::filter(column, &BooleanArray::from(kept))?;
+        Self::lists(&lengths, ticks, masks.into(), values)
     }
 
     fn size(&self) -> usize {
-        self.buffer.size() + self.rows.values.size()
-    }
-}
-
-#[derive(Debug)]
-struct OneGroup {
-    rows: Rows,
-    ticks: Vec<i64>,
-    loads: Vec<Load>,
-}
-
-impl Accumulator for OneGroup {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let (ticks, loads) = (&mut self.ticks, &mut self.loads);
-        self.rows.read(values, None, |_, tick, load| {
-            ticks.push(tick);
-            loads.push(load);
-            Ok(())
-        })
-    }
-
-    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let (ticks, loads) = (&mut self.ticks, &mut self.loads);
-        self.rows.read(values, None, |_, tick, load| {
-            // Frames leave rows behind in the order they met them, so the search ends at once.
-            match (0..ticks.len()).find(|i| (ticks[*i], loads[*i]) == (tick, load)) {
-                Some(i) => {
-                    ticks.remove(i);
-                    loads.remove(i);
-                    Ok(())
-                }
-                None => internal_err!("a row left a window it had not entered"),
-            }
-        })
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        true
-    }
-
-    fn merge_batch(&mut self, state: &[ArrayRef]) -> Result<()> {
-        let (ticks, loads) = (&mut self.ticks, &mut self.loads);
-        self.rows.read_state(state, |_, more_ticks, more_loads| {
-            ticks.extend_from_slice(more_ticks);
-            loads.extend_from_slice(more_loads);
-            Ok(())
-        })
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        let one = Grouped::new(vec![0, self.ticks.len()], self.ticks.clone(), self.loads.clone());
-        ScalarValue::try_from_array(&self.rows.fold(one)?, 0)
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let (ticks, loads) = (std::mem::take(&mut self.ticks), std::mem::take(&mut self.loads));
-        let state = self.rows.state(vec![ticks.len()], ticks, &loads)?;
-        state.iter().map(|column| ScalarValue::try_from_array(column, 0)).collect()
-    }
-
-    fn size(&self) -> usize {
-        size_of_val(self)
-            + self.rows.values.size()
-            + self.ticks.capacity() * size_of::<i64>()
-            + self.loads.capacity() * size_of::<Load>()
+        self.values.size()
     }
 }

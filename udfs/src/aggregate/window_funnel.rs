@@ -9,15 +9,17 @@ use datafusion::common::{Result, ScalarValue, exec_datafusion_err, plan_datafusi
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
-use super::call::{self, Call, coerce_condition, coerce_span, coerce_ts};
-use super::events::{Bound, EventAggregate, EventFunction, Fold, Input, Keep};
+use super::call::Call;
+use super::events::{EventGroups, Fold, Input, Keep};
+use super::function::{Aggregate, udaf};
+use crate::args::{coerce_condition, coerce_span, coerce_ts, is_text, wrong_arity};
 use crate::kernel::events::Grouped;
 use crate::kernel::funnel::{Funnel, MAX_STEPS};
 use crate::kernel::span::{Scale, Span};
 
 /// `window_funnel(window, ts, c1, … cn [, mode…])`
 pub fn window_funnel_udaf() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(EventAggregate::<WindowFunnel>::default()))
+    udaf::<WindowFunnel>()
 }
 
 #[user_doc(
@@ -69,19 +71,20 @@ struct WindowFunnel;
 
 const SYNTAX: &str = "(window, ts, c1, … cn [, mode…])";
 
-impl EventFunction for WindowFunnel {
+impl Aggregate for WindowFunnel {
     const NAME: &'static str = "window_funnel";
+    type Groups = EventGroups;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         let [window, ts, rest @ ..] = types else {
-            return call::wrong_arity(Self::NAME, SYNTAX, types.len());
+            return wrong_arity(Self::NAME, SYNTAX, types.len());
         };
         let mut coerced = vec![coerce_span(Self::NAME, "window", window)?, coerce_ts(Self::NAME, "ts", ts)?];
-        let n_steps = rest.iter().take_while(|found| !call::is_text(found)).count();
+        let n_steps = rest.iter().take_while(|found| !is_text(found)).count();
         if n_steps == 0 {
             return plan_err!("window_funnel takes {SYNTAX}, found no condition");
         }
@@ -91,7 +94,7 @@ impl EventFunction for WindowFunnel {
         for (i, found) in rest.iter().enumerate() {
             coerced.push(if i < n_steps {
                 coerce_condition(Self::NAME, &format!("c{}", i + 1), found)?
-            } else if call::is_text(found) {
+            } else if is_text(found) {
                 DataType::Utf8
             } else {
                 return plan_err!(
@@ -102,18 +105,18 @@ impl EventFunction for WindowFunnel {
         Ok(coerced)
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+    fn return_type(_: &[DataType]) -> Result<DataType> {
         Ok(DataType::Int64)
     }
 
-    fn empty(&self, _: &DataType) -> Result<ScalarValue> {
+    fn empty(_: &DataType) -> Result<ScalarValue> {
         Ok(ScalarValue::Int64(Some(0)))
     }
 
-    fn bind(&self, call: &Call) -> Result<Bound> {
+    fn bind(call: &Call) -> Result<EventGroups> {
         let scale = call.scale(1)?;
         let window = call.span(0, "window", &scale)?;
-        let n_steps = call.types[2..].iter().take_while(|found| !call::is_text(found)).count();
+        let n_steps = call.types[2..].iter().take_while(|found| !is_text(found)).count();
         let mut funnel = Funnel::new(n_steps, window);
         let mut modes = Modes { funnel: &mut funnel, every_step: None, scale: &scale };
         for i in 2 + n_steps..call.n_args() {
@@ -121,7 +124,7 @@ impl EventFunction for WindowFunnel {
         }
         modes.finish()?;
         let keep = if funnel.needs_all_rows() { Keep::Timed } else { Keep::Matching };
-        Ok(Bound { input: Input { ts: 1, conditions: 2..2 + n_steps, keep }, fold: Box::new(funnel) })
+        Ok(EventGroups::new(Input { ts: 1, conditions: 2..2 + n_steps, keep }, funnel))
     }
 }
 
@@ -164,7 +167,7 @@ impl Modes<'_> {
         let interval = parse_interval_month_day_nano(length.trim())
             .map_err(|_| wrong(&format!("`{}` is not a length of time", length.trim())))?;
         let interval = ScalarValue::IntervalMonthDayNano(Some(interval));
-        let span = call::span("window_funnel", "mode", &interval, self.scale)?;
+        let span = super::call::span("window_funnel", "mode", &interval, self.scale)?;
         let step = step["step".len()..].trim();
         if step.is_empty() {
             self.every_step = Some(span);

@@ -34,23 +34,22 @@ pub fn did_then(ticks: &[i64], masks: &[u32], within: Option<&Span>) -> bool {
 /// Whether some `a` has had its time, `within`, by `as_of`, and no `b` came strictly after it and
 /// at most `within` after it.
 pub fn did_without(ticks: &[i64], masks: &[u32], within: &Span, as_of: i64) -> bool {
-    // From the end: the first `b` strictly after the row at hand.
-    let mut next_b = None;
-    let mut end = ticks.len();
-    while end > 0 {
-        let tick = ticks[end - 1];
-        let start = ticks[..end].partition_point(|earlier| *earlier < tick);
-        let here = masks[start..end].iter().fold(0, |all, mask| all | mask);
-        if here & A != 0
-            && within.over(tick) <= as_of
-            && next_b.is_none_or(|next_b| next_b > within.reach(tick))
+    // From the end: `next_b` is the first `b` strictly after the row at hand.
+    let (mut next_b, mut here, mut b_here) = (None, None, false);
+    for (tick, mask) in ticks.iter().zip(masks).rev() {
+        if here != Some(*tick) {
+            if b_here {
+                next_b = here;
+            }
+            (here, b_here) = (Some(*tick), false);
+        }
+        if mask & A != 0
+            && within.over(*tick) <= as_of
+            && next_b.is_none_or(|next_b| next_b > within.reach(*tick))
         {
             return true;
         }
-        if here & B != 0 {
-            next_b = Some(tick);
-        }
-        end = start;
+        b_here |= mask & B != 0;
     }
     false
 }

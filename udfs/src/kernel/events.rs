@@ -86,6 +86,22 @@ impl<P: Copy> EventBuffer<P> {
         Grouped::new(offsets(&all.groups, 0, n), all.ticks, all.payload)
     }
 
+    /// All rows as one group; they stay.
+    pub fn as_one_group(&self) -> Grouped<P> {
+        let (ticks, payload) = (&self.ticks[self.head..], &self.payload[self.head..]);
+        Grouped::new(vec![0, ticks.len()], ticks.to_vec(), payload.to_vec())
+    }
+
+    /// Takes the row that came first of those still here.
+    pub fn pop_first(&mut self) -> Option<(i64, P)> {
+        let row = (*self.ticks.get(self.head)?, *self.payload.get(self.head)?);
+        self.head += 1;
+        if self.head * 2 >= self.groups.len() {
+            self.compact();
+        }
+        Some(row)
+    }
+
     /// Bytes held.
     pub fn size(&self) -> usize {
         self.groups.capacity() * size_of::<u32>()

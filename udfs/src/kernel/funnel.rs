@@ -68,23 +68,57 @@ impl Funnel {
             && !self.strict_deduplication
             && !self.strict_increase
             && self.limits.iter().all(Option::is_none);
+        // Clearing room for 32 chains would cost more than the rows of a small group.
+        let few = self.n_steps <= 4;
         match &self.window {
             Span::Fixed { ticks: window, .. } if plain => {
-                // Clearing room for 32 chains would cost more than the rows of a small group.
                 let reach = |tick: i64| tick.saturating_add(*window);
-                if self.n_steps <= 4 {
-                    self.level_of::<true, 4>(ticks, masks, reach)
+                if few {
+                    self.level_plain::<4>(ticks, masks, reach)
                 } else {
-                    self.level_of::<true, MAX_STEPS>(ticks, masks, reach)
+                    self.level_plain::<MAX_STEPS>(ticks, masks, reach)
                 }
             }
-            window if plain => self.level_of::<true, MAX_STEPS>(ticks, masks, |tick| window.reach(tick)),
-            window => self.level_of::<false, MAX_STEPS>(ticks, masks, |tick| window.reach(tick)),
+            window if plain => self.level_plain::<MAX_STEPS>(ticks, masks, |tick| window.reach(tick)),
+            window if few => self.level_in_mode::<4>(ticks, masks, |tick| window.reach(tick)),
+            window => self.level_in_mode::<MAX_STEPS>(ticks, masks, |tick| window.reach(tick)),
         }
     }
 
+    /// Without modes all that matters of the chain that ends at a condition is until when its window
+    /// is open, and an event more of the same time changes nothing. What comes next is as good as
+    /// random, so the loop has no branch on it.
+    fn level_plain<const N: usize>(&self, ticks: &[i64], masks: &[u32], reach: impl Fn(i64) -> i64) -> usize {
+        // `open[step]` is until when a chain of so many steps may go on. It never exceeds that of a
+        // shorter chain: the later a chain began, the fewer steps it has.
+        let mut open = [i64::MIN; N];
+        let last = self.n_steps - 1;
+        let mut row = 0;
+        while row < ticks.len() {
+            let tick = ticks[row];
+            let mut seen = masks[row];
+            row += 1;
+            while row < ticks.len() && ticks[row] == tick {
+                seen |= masks[row];
+                row += 1;
+            }
+            let start = reach(tick);
+            while seen != 0 {
+                // The remainder changes nothing, it spares a check of bounds.
+                let step = seen.trailing_zeros() as usize % N;
+                seen &= seen - 1;
+                let before = if step == 0 { start } else { open[(step + N - 1) % N] };
+                open[step] = if tick <= before { before } else { open[step] };
+            }
+            if open[last % N] != i64::MIN {
+                return self.n_steps;
+            }
+        }
+        open.iter().take_while(|open| **open != i64::MIN).count()
+    }
+
     /// Keeps one chain for each condition, always the one that began last.
-    fn level_of<const PLAIN: bool, const N: usize>(
+    fn level_in_mode<const N: usize>(
         &self,
         ticks: &[i64],
         masks: &[u32],
@@ -106,8 +140,7 @@ impl Funnel {
             while seen != 0 {
                 let step = seen.trailing_zeros() as usize;
                 seen &= seen - 1;
-                // Without modes an event more of the same time changes nothing.
-                let times = if PLAIN || end - row == 1 {
+                let times = if end - row == 1 {
                     1
                 } else {
                     masks[row..end].iter().filter(|mask| **mask >> step & 1 == 1).count()
@@ -119,22 +152,20 @@ impl Funnel {
                         continue;
                     }
                     let before = reached >> (step - 1) & 1 == 1;
-                    if !PLAIN {
-                        if self.strict_deduplication && reached >> step & 1 == 1 {
-                            return level(reached);
+                    if self.strict_deduplication && reached >> step & 1 == 1 {
+                        return level(reached);
+                    }
+                    if self.strict_order && reached & 1 != 0 && !before {
+                        if self.allow_reentry {
+                            continue;
                         }
-                        if self.strict_order && reached & 1 != 0 && !before {
-                            if self.allow_reentry {
-                                continue;
-                            }
-                            return reached.trailing_ones() as usize;
-                        }
+                        return reached.trailing_ones() as usize;
                     }
                     if !before {
                         continue;
                     }
                     let chain = chains[step - 1];
-                    if tick <= chain.deadline && (PLAIN || self.may_follow(step, chain, tick)) {
+                    if tick <= chain.deadline && self.may_follow(step, chain, tick) {
                         chains[step] = Chain { last: tick, ..chain };
                         reached |= 1 << step;
                         if step + 1 == self.n_steps {

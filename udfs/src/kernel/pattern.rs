@@ -9,7 +9,8 @@
 //!
 //! A pattern may begin anywhere. Without times it is a set of states that moves over the rows, one
 //! shift per row. With times the earliest way is tried first and taken back where it fails, in the
-//! order ClickHouse does it, since that order decides what the next match starts from.
+//! order ClickHouse does it, since that order decides what the next match starts from; a part that
+//! lets rows pass looks for the row of the condition after it in one go.
 
 use std::fmt;
 
@@ -25,12 +26,15 @@ const MAX_STEPS: usize = 1_000_000;
 #[derive(Debug, Clone)]
 pub struct Pattern {
     parts: Vec<Part>,
+    /// For each part the bit of the condition that follows it at once, 0 if something else does.
+    next: Vec<u32>,
     /// Set when the pattern has no times.
     automaton: Option<Automaton>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
+    /// As the bit of a mask.
     Condition(u32),
     Any,
     Star,
@@ -87,7 +91,12 @@ impl Pattern {
             }
             Some(Automaton::new(&parts))
         };
-        Ok(Self { parts, automaton })
+        let after = parts.iter().skip(1).map(|part| match part {
+            Part::Condition(bit) => *bit,
+            _ => 0,
+        });
+        let next = after.chain([0]).collect();
+        Ok(Self { parts, next, automaton })
     }
 
     /// Whether the pattern occurs.
@@ -100,6 +109,9 @@ impl Pattern {
 
     /// How many times the pattern occurs, one occurrence after the other.
     pub fn count(&self, ticks: &[i64], masks: &[u32]) -> Result<i64, TooHard> {
+        if let Some(automaton) = &self.automaton {
+            return Ok(automaton.count(masks));
+        }
         let (mut count, mut at) = (0, 0);
         while at < ticks.len() {
             let (found, end) = self.walk(ticks, masks, at, |_, _| ())?;
@@ -107,24 +119,31 @@ impl Pattern {
                 break;
             }
             count += 1;
-            at = end.max(at + 1);
+            at = end;
         }
         Ok(count)
     }
 
-    /// The times of the events that met the conditions of the first occurrence; without one, of
-    /// the attempt that met most.
-    pub fn events(&self, ticks: &[i64], masks: &[u32]) -> Result<Vec<i64>, TooHard> {
-        let mut longest: Vec<i64> = vec![];
-        let mut met: Vec<i64> = vec![];
+    /// Appends to `out` the times of the events that met the conditions of the first occurrence;
+    /// without one, of the attempt that met most. `met` is room to work in.
+    pub fn events(
+        &self,
+        ticks: &[i64],
+        masks: &[u32],
+        met: &mut Vec<i64>,
+        out: &mut Vec<i64>,
+    ) -> Result<(), TooHard> {
+        let start = out.len();
+        met.clear();
         self.walk(ticks, masks, 0, |depth, tick| {
             met.truncate(depth);
             met.push(tick);
-            if met.len() > longest.len() {
-                longest.clone_from(&met);
+            if met.len() > out.len() - start {
+                out.truncate(start);
+                out.extend_from_slice(met);
             }
         })?;
-        Ok(longest)
+        Ok(())
     }
 
     /// Tries to match from row `at` on: whether it did, and the row after. `met` hears of each
@@ -136,79 +155,109 @@ impl Pattern {
         at: usize,
         mut met: impl FnMut(usize, i64),
     ) -> Result<(bool, usize), TooHard> {
-        /// A place to come back to: the part, the row it took, the row times were measured from.
-        struct Choice {
-            part: usize,
-            row: usize,
-            base: usize,
-            depth: usize,
-        }
         let n_rows = ticks.len();
-        let mut choices: Vec<Choice> = vec![];
+        let mut choices = Choices::default();
         let (mut part, mut row, mut base, mut depth) = (0, at, at, 0);
         let mut steps = 0;
         while part < self.parts.len() && row < n_rows {
+            let first = row;
             let held = match self.parts[part] {
-                Part::Condition(condition) => {
-                    let holds = masks[row] >> condition & 1 == 1;
+                Part::Condition(bit) => {
+                    let holds = masks[row] & bit != 0;
                     if holds {
                         met(depth, ticks[row]);
                         depth += 1;
                         base = row;
                         row += 1;
-                        part += 1;
                     }
                     holds
                 }
                 Part::Any => {
                     base = row;
                     row += 1;
-                    part += 1;
                     true
                 }
-                Part::Star => {
-                    choices.push(Choice { part, row, base, depth });
-                    base = row;
-                    part += 1;
-                    true
-                }
+                Part::Star => self.pass(part, masks, &mut row, n_rows),
+                // A time condition lets rows pass as long as it holds.
                 Part::Time(compare, distance) => {
                     let limit = ticks[base].saturating_add(distance);
-                    let (holds, may_yet) = match compare {
-                        Compare::AtMost => (ticks[row] <= limit, false),
-                        Compare::Less => (ticks[row] < limit, false),
-                        Compare::AtLeast => (ticks[row] >= limit, true),
-                        Compare::More => (ticks[row] > limit, true),
-                        Compare::Equal => (ticks[row] == limit, true),
-                    };
-                    if holds {
-                        // A time condition lets rows pass as long as it holds.
-                        choices.push(Choice { part, row, base, depth });
-                        base = row;
-                        part += 1;
-                    } else if may_yet {
-                        row += 1;
+                    match compare {
+                        Compare::AtMost => {
+                            self.pass_while(part, ticks, masks, &mut row, |tick| tick <= limit)
+                        }
+                        Compare::Less => self.pass_while(part, ticks, masks, &mut row, |tick| tick < limit),
+                        Compare::AtLeast => {
+                            row += ticks[row..].iter().take_while(|tick| **tick < limit).count();
+                            self.pass(part, masks, &mut row, n_rows)
+                        }
+                        Compare::More => {
+                            row += ticks[row..].iter().take_while(|tick| **tick <= limit).count();
+                            self.pass(part, masks, &mut row, n_rows)
+                        }
+                        Compare::Equal => {
+                            row += ticks[row..].iter().take_while(|tick| **tick < limit).count();
+                            self.pass_while(part, ticks, masks, &mut row, |tick| tick == limit)
+                        }
                     }
-                    holds || (may_yet && row < n_rows)
                 }
             };
-            if !held {
-                loop {
-                    let Some(choice) = choices.pop() else {
-                        return Ok((self.rest_is_empty(part), row.max(at + 1)));
-                    };
-                    (part, row, base, depth) = (choice.part, choice.row + 1, choice.base, choice.depth);
-                    if row < n_rows {
-                        break;
-                    }
-                }
-            }
-            steps += 1;
+            steps += row - first + 1;
             if steps > MAX_STEPS {
                 return Err(TooHard);
             }
+            if held {
+                if matches!(self.parts[part], Part::Star | Part::Time(..)) {
+                    choices.push(Choice { part, row, base, depth });
+                    base = row;
+                }
+                part += 1;
+                continue;
+            }
+            loop {
+                let Some(choice) = choices.pop() else {
+                    return Ok((self.rest_is_empty(part), row.max(at + 1)));
+                };
+                (part, row, base, depth) = (choice.part, choice.row + 1, choice.base, choice.depth);
+                if row < n_rows {
+                    break;
+                }
+            }
         }
         Ok((self.rest_is_empty(part), row.max(at + 1)))
+    }
+
+    /// Moves `row` on to where the condition after `part` holds, up to `end`; stays where it is
+    /// when something else follows. Whether there is such a row.
+    #[inline]
+    fn pass(&self, part: usize, masks: &[u32], row: &mut usize, end: usize) -> bool {
+        let next = self.next[part];
+        if next != 0 {
+            *row += masks[*row..end].iter().take_while(|mask| **mask & next == 0).count();
+        }
+        *row < end
+    }
+
+    /// As [`Self::pass`], over rows whose times will do.
+    #[inline]
+    fn pass_while(
+        &self,
+        part: usize,
+        ticks: &[i64],
+        masks: &[u32],
+        row: &mut usize,
+        will_do: impl Fn(i64) -> bool,
+    ) -> bool {
+        let next = self.next[part];
+        while let (Some(tick), Some(mask)) = (ticks.get(*row), masks.get(*row)) {
+            if !will_do(*tick) {
+                return false;
+            }
+            if next == 0 || mask & next != 0 {
+                return true;
+            }
+            *row += 1;
+        }
+        false
     }
 
     /// Whether the parts from `part` on match no event at all.
@@ -218,6 +267,47 @@ impl Pattern {
             Part::Time(Compare::AtLeast, distance) => *distance == 0,
             _ => false,
         })
+    }
+}
+
+/// A place to come back to: the part, the row it took, the row times were measured from, and how
+/// many conditions were met on the way there.
+#[derive(Debug, Clone, Copy, Default)]
+struct Choice {
+    part: usize,
+    row: usize,
+    base: usize,
+    depth: usize,
+}
+
+/// The places to come back to, the latest last. Most patterns have a few, and a group has few rows:
+/// room on the heap would cost more than the match.
+#[derive(Debug, Default)]
+struct Choices {
+    first: [Choice; 4],
+    n: usize,
+    others: Vec<Choice>,
+}
+
+impl Choices {
+    #[inline]
+    fn push(&mut self, choice: Choice) {
+        match self.first.get_mut(self.n) {
+            Some(place) => {
+                *place = choice;
+                self.n += 1;
+            }
+            None => self.others.push(choice),
+        }
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<Choice> {
+        if let Some(choice) = self.others.pop() {
+            return Some(choice);
+        }
+        self.n = self.n.checked_sub(1)?;
+        Some(self.first[self.n])
     }
 }
 
@@ -242,7 +332,7 @@ impl Automaton {
             match part {
                 Part::Star => automaton.star |= state,
                 Part::Any => automaton.any |= state,
-                Part::Condition(condition) => automaton.condition[*condition as usize] |= state,
+                Part::Condition(bit) => automaton.condition[bit.trailing_zeros() as usize] |= state,
                 Part::Time(..) => continue,
             }
             if *part != Part::Star {
@@ -252,24 +342,41 @@ impl Automaton {
         automaton
     }
 
+    /// The states after an event.
+    #[inline]
+    fn step(&self, active: u64, mask: u32) -> u64 {
+        let mut go = self.any;
+        let mut left = mask;
+        while left != 0 {
+            go |= self.condition[left.trailing_zeros() as usize];
+            left &= left - 1;
+        }
+        (active & go) << 1 | active & self.star
+    }
+
     fn accepts(&self, masks: &[u32]) -> bool {
         let mut active = 1_u64;
         for mask in masks {
             if active & self.accepting != 0 {
                 return true;
             }
-            let mut go = self.any;
-            let mut left = *mask;
-            while left != 0 {
-                go |= self.condition[left.trailing_zeros() as usize];
-                left &= left - 1;
-            }
-            active = (active & go) << 1 | active & self.star;
-            if active == 0 {
-                return false;
-            }
+            active = self.step(active, *mask);
         }
         active & self.accepting != 0
+    }
+
+    /// Parts between two `.*` match where they first can, so the earliest end is the one that the
+    /// order of trying finds.
+    fn count(&self, masks: &[u32]) -> i64 {
+        let (mut count, mut active) = (0, 1);
+        for mask in masks {
+            active = self.step(active, *mask);
+            if active & self.accepting != 0 {
+                count += 1;
+                active = 1;
+            }
+        }
+        count
     }
 }
 
@@ -315,7 +422,9 @@ impl Parser<'_> {
             let digits = self.at;
             let number = self.number()?;
             match u32::try_from(number) {
-                Ok(number) if number >= 1 && number as usize <= n_conditions => Part::Condition(number - 1),
+                Ok(number) if number >= 1 && number as usize <= n_conditions => {
+                    Part::Condition(1 << (number - 1))
+                }
                 _ => {
                     let message = format!("no condition {number}, there are {n_conditions}");
                     return Err(Self::wrong_at(self.text, digits, message));
@@ -370,6 +479,8 @@ mod tests {
         let occurs = pattern.occurs(&ticks, &masks).unwrap();
         // Both ways of matching agree.
         assert_eq!(occurs, pattern.walk(&ticks, &masks, 0, |_, _| ()).unwrap().0, "{text}");
+        let walked = Pattern { automaton: None, ..pattern.clone() };
+        assert_eq!(pattern.count(&ticks, &masks), walked.count(&ticks, &masks), "{text}");
         occurs
     }
 
@@ -394,8 +505,10 @@ mod tests {
         assert_eq!(pattern("(?1)").count(&ticks, &masks), Ok(2));
         assert_eq!(pattern("(?1).*(?2)").count(&ticks, &masks), Ok(1));
         assert_eq!(pattern("").count(&[], &[]), Ok(0));
-        assert_eq!(pattern("(?1).(?2)").events(&ticks, &masks), Ok(vec![5, 8]));
-        assert_eq!(pattern("(?1)(?2)(?3)").events(&ticks, &masks), Ok(vec![5, 6]));
+        let mut out = vec![7];
+        pattern("(?1).(?2)").events(&ticks, &masks, &mut vec![], &mut out).unwrap();
+        pattern("(?1)(?2)(?3)").events(&ticks, &masks, &mut vec![], &mut out).unwrap();
+        assert_eq!(out, [7, 5, 8, 5, 6]);
     }
 
     #[test]

@@ -12,10 +12,10 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use crate::aggregate::call::{coerce_ts, wrong_arity};
-use crate::aggregate::events::Ticks;
+use crate::args::{coerce_ts, wrong_arity};
 use crate::kernel::period::{Periods, Unit};
 use crate::kernel::span::Scale;
+use crate::ticks::Ticks;
 
 /// `days_since(ts [, as_of])`
 pub fn days_since_udf() -> Arc<ScalarUDF> {

@@ -7,10 +7,10 @@ use datafusion::common::{
 };
 use datafusion::logical_expr::ColumnarValue;
 
-use crate::aggregate::events::Ticks;
 use crate::args::{plain, wrong_arity, wrong_type};
 use crate::kernel::period::{Periods, Unit};
 use crate::kernel::span::Scale;
+use crate::ticks::Ticks;
 
 pub(crate) fn coerce(function: &str, types: &[DataType]) -> Result<Vec<DataType>> {
     let [unit, time] = types else {

@@ -11,7 +11,8 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use crate::aggregate::call::{Call, wrong_arity};
+use crate::aggregate::call::Call;
+use crate::args::wrong_arity;
 use crate::kernel::score::{cut_scores, quantile_scores};
 
 /// `rfm_score(recency, frequency, monetary, …)`

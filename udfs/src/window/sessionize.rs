@@ -11,10 +11,11 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use crate::aggregate::call::{Call, coerce_span, coerce_ts, wrong_arity};
-use crate::aggregate::events::Ticks;
+use crate::aggregate::call::Call;
+use crate::args::{coerce_span, coerce_ts, wrong_arity};
 use crate::kernel::session::sessions;
 use crate::kernel::span::Span;
+use crate::ticks::Ticks;
 
 /// `sessionize(ts, gap)`
 pub fn sessionize_udwf() -> Arc<WindowUDF> {

@@ -1,0 +1,67 @@
+//! What the aggregates of bitmaps have in common.
+
+use arrow::datatypes::DataType;
+use datafusion::common::Result;
+use roaring::RoaringTreemap;
+
+use super::summary::Summary;
+use crate::args::wrong_arity;
+use crate::kernel::bitmap;
+use crate::scalar::bitmap::{BITMAP, read};
+use crate::scalar::function::bytes_type;
+
+/// The type of one bitmap.
+pub(crate) fn coerce_one(function: &str, types: &[DataType]) -> Result<Vec<DataType>> {
+    match types {
+        [bitmap] => Ok(vec![bytes_type(function, "bitmap", BITMAP, bitmap)?]),
+        _ => wrong_arity(function, "(bitmap)", types.len()),
+    }
+}
+
+/// A union: of nothing it is empty.
+impl Summary for RoaringTreemap {
+    type Options = ();
+
+    fn empty(_: &()) -> Result<Self> {
+        Ok(Self::new())
+    }
+
+    fn merge(&mut self, bytes: &[u8]) -> Result<()> {
+        *self |= read(bytes)?;
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<Option<Vec<u8>>> {
+        Ok(Some(bitmap::write(self)))
+    }
+
+    fn size(&self) -> usize {
+        bitmap::size(self)
+    }
+}
+
+/// An intersection: of nothing there is none.
+impl Summary for Option<RoaringTreemap> {
+    type Options = ();
+
+    fn empty(_: &()) -> Result<Self> {
+        Ok(None)
+    }
+
+    fn merge(&mut self, bytes: &[u8]) -> Result<()> {
+        let bitmap = read(bytes)?;
+        match self {
+            Some(so_far) => *so_far &= bitmap,
+            None => *self = Some(bitmap),
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<Option<Vec<u8>>> {
+        Ok(self.as_ref().map(bitmap::write))
+    }
+
+    fn size(&self) -> usize {
+        self.as_ref().map_or(0, bitmap::size)
+    }
+}
