@@ -125,7 +125,7 @@ pub fn base_state(
         .with_default_features()
         .with_query_planner(planner)
         .build();
-    coterie_udfs::register_all(&mut state)?;
+    coterie_udfs::register_all_in(&mut state)?;
     Ok(state)
 }
 

@@ -35,7 +35,7 @@ impl Segments for NoSegments {
 
 fn session() -> SessionContext {
     let ctx = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
-    coterie_udfs::register_all_in(&ctx).unwrap();
+    coterie_udfs::register_all(&ctx).unwrap();
     for name in ["profiles", "events"] {
         let batch = table(name);
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap();

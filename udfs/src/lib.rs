@@ -8,7 +8,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> datafusion::common::Result<()> {
 //! let ctx = SessionContext::new();
-//! coterie_udfs::register_all_in(&ctx)?;
+//! coterie_udfs::register_all(&ctx)?;
 //! ctx.sql("SELECT did_then(ts, kind = 'cart', kind = 'order', INTERVAL '1' DAY) \
 //!          FROM (VALUES (TIMESTAMP '2026-01-01T10:00:00', 'cart'), \
 //!                       (TIMESTAMP '2026-01-01T11:00:00', 'order')) AS t(ts, kind)")
@@ -41,5 +41,6 @@ pub mod scalar;
 pub mod testing;
 mod ticks;
 pub mod window;
+mod window_calls;
 
 pub use registry::{register_all, register_all_in};

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::execution::FunctionRegistry;
+use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 
+use crate::window_calls::WindowCalls;
 use crate::{aggregate, higher_order, scalar, window};
 
 /// Every scalar function.
@@ -125,25 +126,26 @@ pub fn all_higher_order() -> Vec<Arc<HigherOrderUDF>> {
 
 /// Registers every function of the crate. Functions of the same name are replaced; all others,
 /// DataFusion's own among them, stay.
-pub fn register_all(registry: &mut dyn FunctionRegistry) -> Result<()> {
-    for function in all_scalar() {
-        registry.register_udf(function)?;
-    }
-    for function in all_aggregate() {
-        registry.register_udaf(function)?;
-    }
-    for function in all_window() {
-        registry.register_udwf(function)?;
-    }
-    for function in all_higher_order() {
-        registry.register_higher_order_function(function)?;
-    }
-    Ok(())
+pub fn register_all(ctx: &SessionContext) -> Result<()> {
+    register_all_in(&mut ctx.state_ref().write())
 }
 
-/// [`register_all`] for a shared session.
-pub fn register_all_in(ctx: &SessionContext) -> Result<()> {
-    register_all(&mut *ctx.state_ref().write())
+/// [`register_all`] for a state that is still being made.
+pub fn register_all_in(state: &mut SessionState) -> Result<()> {
+    for function in all_scalar() {
+        state.register_udf(function)?;
+    }
+    for function in all_aggregate() {
+        state.register_udaf(function)?;
+    }
+    for function in all_window() {
+        state.register_udwf(function)?;
+    }
+    for function in all_higher_order() {
+        state.register_higher_order_function(function)?;
+    }
+    state.add_analyzer_rule(Arc::new(WindowCalls));
+    Ok(())
 }
 
 #[cfg(test)]
@@ -155,25 +157,14 @@ mod tests {
     #[test]
     fn names_are_unique() {
         let mut seen = BTreeSet::new();
-        let names = all_scalar()
-            .iter()
-            .flat_map(|f| std::iter::once(f.name().to_string()).chain(f.aliases().to_vec()))
-            .chain(
-                all_aggregate()
-                    .iter()
-                    .flat_map(|f| std::iter::once(f.name().to_string()).chain(f.aliases().to_vec())),
-            )
-            .chain(
-                all_window()
-                    .iter()
-                    .flat_map(|f| std::iter::once(f.name().to_string()).chain(f.aliases().to_vec())),
-            )
-            .chain(
-                all_higher_order()
-                    .iter()
-                    .flat_map(|f| std::iter::once(f.name().to_string()).chain(f.aliases().to_vec())),
-            )
-            .collect::<Vec<_>>();
+        fn named<'a>(name: &str, aliases: &'a [String]) -> impl Iterator<Item = String> + use<'a> {
+            std::iter::once(name.to_string()).chain(aliases.iter().cloned())
+        }
+        let mut names = vec![];
+        all_scalar().iter().for_each(|f| names.extend(named(f.name(), f.aliases())));
+        all_aggregate().iter().for_each(|f| names.extend(named(f.name(), f.aliases())));
+        all_window().iter().for_each(|f| names.extend(named(f.name(), f.aliases())));
+        all_higher_order().iter().for_each(|f| names.extend(named(f.name(), f.aliases())));
         for name in names {
             assert!(seen.insert(name.clone()), "{name} is listed twice");
         }

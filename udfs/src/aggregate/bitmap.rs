@@ -1,22 +1,11 @@
-//! What the aggregates of bitmaps have in common.
+//! Bitmaps as the state of a group.
 
-use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use roaring::RoaringTreemap;
 
 use super::summary::Summary;
-use crate::args::wrong_arity;
 use crate::kernel::bitmap;
-use crate::scalar::bitmap::{BITMAP, read};
-use crate::scalar::function::bytes_type;
-
-/// The type of one bitmap.
-pub(crate) fn coerce_one(function: &str, types: &[DataType]) -> Result<Vec<DataType>> {
-    match types {
-        [bitmap] => Ok(vec![bytes_type(function, "bitmap", BITMAP, bitmap)?]),
-        _ => wrong_arity(function, "(bitmap)", types.len()),
-    }
-}
+use crate::scalar::encoded::Decode;
 
 /// A union: of nothing it is empty.
 impl Summary for RoaringTreemap {
@@ -27,7 +16,7 @@ impl Summary for RoaringTreemap {
     }
 
     fn merge(&mut self, bytes: &[u8]) -> Result<()> {
-        *self |= read(bytes)?;
+        *self |= Self::read(bytes)?;
         Ok(())
     }
 
@@ -49,7 +38,7 @@ impl Summary for Option<RoaringTreemap> {
     }
 
     fn merge(&mut self, bytes: &[u8]) -> Result<()> {
-        let bitmap = read(bytes)?;
+        let bitmap = RoaringTreemap::read(bytes)?;
         match self {
             Some(so_far) => *so_far &= bitmap,
             None => *self = Some(bitmap),

@@ -8,10 +8,10 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 use roaring::RoaringTreemap;
 
-use super::bitmap::coerce_one;
 use super::call::Call;
 use super::function::{Aggregate, udaf};
 use super::summary::SummaryGroups;
+use crate::scalar::encoded::coerce_one;
 
 /// `bitmap_intersect_agg(bitmap)`
 pub fn bitmap_intersect_agg_udaf() -> Arc<AggregateUDF> {
@@ -46,7 +46,7 @@ impl Aggregate for BitmapIntersectAgg {
     }
 
     fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        coerce_one(Self::NAME, types)
+        coerce_one::<RoaringTreemap>(Self::NAME, "bitmap", types)
     }
 
     fn return_type(_: &[DataType]) -> Result<DataType> {

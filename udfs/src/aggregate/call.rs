@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue, plan_datafusion_err, plan_err};
 use datafusion::logical_expr::Expr;
-use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::physical_expr::PhysicalExpr;
@@ -50,13 +49,14 @@ impl Call {
     /// The call the optimizer sees. `None` while an argument is still waiting to be folded.
     pub(crate) fn logical(
         function: &'static str,
-        call: &AggregateFunction,
+        args: &[Expr],
+        distinct: bool,
         context: &SimplifyContext,
     ) -> Result<Option<Self>> {
-        without_distinct(function, call.params.distinct)?;
+        without_distinct(function, distinct)?;
         let mut constants = vec![];
         let mut types = vec![];
-        for arg in &call.params.args {
+        for arg in args {
             types.push(context.get_data_type(arg)?);
             constants.push(match arg {
                 Expr::Literal(value, _) => Constant::Is(value.clone()),

@@ -125,7 +125,8 @@ impl<F: Aggregate> AggregateUDFImpl for Udaf<F> {
         // Nothing is rewritten: this is where constants are first seen, so that a wrong one is an
         // error of the plan and not of its execution.
         Some(Box::new(|call, context| {
-            if let Some(call) = Call::logical(F::NAME, &call, context)? {
+            let (args, distinct) = (&call.params.args, call.params.distinct);
+            if let Some(call) = Call::logical(F::NAME, args, distinct, context)? {
                 F::bind(&call)?;
             }
             Ok(Expr::AggregateFunction(call))

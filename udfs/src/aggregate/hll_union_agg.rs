@@ -6,13 +6,13 @@ use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
+use datasketches::hll::HllSketch;
 
 use super::call::Call;
 use super::function::{Aggregate, udaf};
 use super::sketch::{coerce_sketches, option};
 use super::summary::{SummaryGroups, empty_summary};
 use crate::kernel::hll::{DEFAULT_LG_K, Hll, LG_K};
-use crate::scalar::sketch::HLL;
 
 /// `hll_union_agg(sketch [, lg_k])`
 pub fn hll_union_agg_udaf() -> Arc<AggregateUDF> {
@@ -51,7 +51,7 @@ impl Aggregate for HllUnionAgg {
     }
 
     fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        coerce_sketches(Self::NAME, HLL, "lg_k", types)
+        coerce_sketches::<HllSketch>(Self::NAME, "lg_k", types)
     }
 
     fn return_type(_: &[DataType]) -> Result<DataType> {

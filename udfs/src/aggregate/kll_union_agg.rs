@@ -12,7 +12,6 @@ use super::function::{Aggregate, udaf};
 use super::sketch::{coerce_sketches, option};
 use super::summary::{SummaryGroups, empty_summary};
 use crate::kernel::kll::{DEFAULT_K, K, Kll};
-use crate::scalar::sketch::KLL;
 
 /// `kll_union_agg(sketch [, k])`
 pub fn kll_union_agg_udaf() -> Arc<AggregateUDF> {
@@ -51,7 +50,7 @@ impl Aggregate for KllUnionAgg {
     }
 
     fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        coerce_sketches(Self::NAME, KLL, "k", types)
+        coerce_sketches::<Kll>(Self::NAME, "k", types)
     }
 
     fn return_type(_: &[DataType]) -> Result<DataType> {

@@ -9,6 +9,7 @@ use arrow::datatypes::{
 };
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err, internal_err, plan_err};
 use datasketches::hash::value::{canonical_float, raw_bytes};
+use datasketches::hll::HllSketch;
 use datasketches::theta::CompactThetaSketch;
 
 use super::call::Call;
@@ -18,8 +19,7 @@ use crate::kernel::corrupt::Corrupt;
 use crate::kernel::hll::Hll;
 use crate::kernel::kll::{self, Kll};
 use crate::kernel::theta::{self, Theta};
-use crate::scalar::function::bytes_type;
-use crate::scalar::sketch::{read_hll, read_kll, read_theta};
+use crate::scalar::encoded::{Decode, coerce_encoded};
 
 /// A value as DataSketches hashes it.
 #[derive(Debug, Clone, Copy)]
@@ -62,14 +62,13 @@ pub(crate) fn coerce_values(function: &str, option: &str, types: &[DataType]) ->
 }
 
 /// The types of `(sketch [, option])`.
-pub(crate) fn coerce_sketches(
+pub(crate) fn coerce_sketches<T: Decode>(
     function: &str,
-    what: &str,
     option: &str,
     types: &[DataType],
 ) -> Result<Vec<DataType>> {
     let (sketch, option_type) = with_option(function, "sketch", option, types)?;
-    Ok(std::iter::once(bytes_type(function, "sketch", what, sketch)?).chain(option_type).collect())
+    Ok(std::iter::once(coerce_encoded::<T>(function, "sketch", sketch)?).chain(option_type).collect())
 }
 
 /// The types of one argument and of an option that is an integer.
@@ -160,7 +159,7 @@ impl Summary for Theta {
     }
 
     fn merge(&mut self, bytes: &[u8]) -> Result<()> {
-        Self::merge(self, &read_theta(bytes)?).map_err(not_combined)
+        Self::merge(self, &CompactThetaSketch::read(bytes)?).map_err(not_combined)
     }
 
     fn write(&mut self) -> Result<Option<Vec<u8>>> {
@@ -181,9 +180,11 @@ impl Summary for Option<CompactThetaSketch> {
     }
 
     fn merge(&mut self, bytes: &[u8]) -> Result<()> {
-        let sketch = read_theta(bytes)?;
+        let sketch = CompactThetaSketch::read(bytes)?;
         *self = Some(match self.take() {
-            Some(so_far) => read_theta(&theta::intersect(&so_far, &sketch).map_err(not_combined)?)?,
+            Some(so_far) => {
+                CompactThetaSketch::read(&theta::intersect(&so_far, &sketch).map_err(not_combined)?)?
+            }
             None => sketch,
         });
         Ok(())
@@ -206,7 +207,7 @@ impl Summary for Hll {
     }
 
     fn merge(&mut self, bytes: &[u8]) -> Result<()> {
-        Self::merge(self, &read_hll(bytes)?);
+        Self::merge(self, &HllSketch::read(bytes)?);
         Ok(())
     }
 
@@ -227,7 +228,7 @@ impl Summary for Kll {
     }
 
     fn merge(&mut self, bytes: &[u8]) -> Result<()> {
-        kll::merge(self, &read_kll(bytes)?).map_err(not_combined)
+        kll::merge(self, &Self::read(bytes)?).map_err(not_combined)
     }
 
     fn write(&mut self) -> Result<Option<Vec<u8>>> {

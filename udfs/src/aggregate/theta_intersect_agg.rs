@@ -11,7 +11,7 @@ use datasketches::theta::CompactThetaSketch;
 use super::call::Call;
 use super::function::{Aggregate, udaf};
 use super::summary::SummaryGroups;
-use crate::scalar::sketch::{THETA, coerce_one};
+use crate::scalar::encoded::coerce_one;
 
 /// `theta_intersect_agg(sketch)`
 pub fn theta_intersect_agg_udaf() -> Arc<AggregateUDF> {
@@ -46,7 +46,7 @@ impl Aggregate for ThetaIntersectAgg {
     }
 
     fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        coerce_one(Self::NAME, THETA, types)
+        coerce_one::<CompactThetaSketch>(Self::NAME, "sketch", types)
     }
 
     fn return_type(_: &[DataType]) -> Result<DataType> {

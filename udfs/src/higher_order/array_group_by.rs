@@ -13,12 +13,13 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use super::elements::{Elements, Shape, expect_shape, list_of, list_type, offsets, parameters, take_places};
+use super::elements::{
+    Elements, coerce_collection, collection_parameters, list_of, list_type, offsets, take_places,
+};
 use crate::args::{plain, wrong_type};
 
 const NAME: &str = "array_group_by";
 const SYNTAX: &str = "(array, element -> key)";
-const SHAPES: &[&[Shape]] = &[&[Shape::Value, Shape::Lambda]];
 
 /// `array_group_by(array, element -> key)`
 pub fn array_group_by_hof() -> Arc<HigherOrderUDF> {
@@ -60,12 +61,7 @@ impl HigherOrderUDFImpl for ArrayGroupBy {
     }
 
     fn coerce_value_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        if let [found] = arg_types {
-            return Ok(vec![list_type(NAME, found)?]);
-        }
-        let values = vec![ValueOrLambda::<_, ()>::Value(()); arg_types.len()];
-        expect_shape(NAME, SYNTAX, SHAPES, &values)?;
-        Ok(arg_types.to_vec())
+        coerce_collection(NAME, SYNTAX, arg_types, list_type)
     }
 
     fn lambda_parameters(
@@ -73,13 +69,7 @@ impl HigherOrderUDFImpl for ArrayGroupBy {
         _step: usize,
         fields: &[ValueOrLambda<FieldRef, Option<FieldRef>>],
     ) -> Result<LambdaParametersProgress> {
-        expect_shape(NAME, SYNTAX, SHAPES, fields)?;
-        match fields {
-            [ValueOrLambda::Value(array), _] => {
-                Ok(LambdaParametersProgress::Complete(vec![parameters(NAME, array.data_type())?]))
-            }
-            _ => internal_err!("{NAME} planned with other arguments than it takes"),
-        }
+        collection_parameters(NAME, SYNTAX, fields)
     }
 
     fn return_field_from_args(&self, args: HigherOrderReturnFieldArgs) -> Result<FieldRef> {

@@ -7,7 +7,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{cast, take, take_arrays};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, exec_datafusion_err, internal_err};
-use datafusion::logical_expr::{LambdaArgument, ValueOrLambda};
+use datafusion::logical_expr::{LambdaArgument, LambdaParametersProgress, ValueOrLambda};
 
 use crate::args::{plain, wrong_arity, wrong_type};
 
@@ -226,3 +226,35 @@ pub(crate) fn offsets<O: OffsetSizeTrait>(lengths: &[usize]) -> Result<OffsetBuf
 pub(crate) fn take_places(column: &ArrayRef, places: Vec<u64>) -> Result<ArrayRef> {
     Ok(take(column, &UInt64Array::from(places), None)?)
 }
+
+/// The types of the values of `(collection, lambda)`; `coerce` reads the collection's.
+pub(crate) fn coerce_collection(
+    function: &str,
+    syntax: &str,
+    types: &[DataType],
+    coerce: fn(&str, &DataType) -> Result<DataType>,
+) -> Result<Vec<DataType>> {
+    if let [found] = types {
+        return Ok(vec![coerce(function, found)?]);
+    }
+    let values = vec![ValueOrLambda::<_, ()>::Value(()); types.len()];
+    expect_shape(function, syntax, COLLECTION_AND_LAMBDA, &values)?;
+    Ok(types.to_vec())
+}
+
+/// What the lambda of `(collection, lambda)` is given.
+pub(crate) fn collection_parameters(
+    function: &str,
+    syntax: &str,
+    fields: &[ValueOrLambda<FieldRef, Option<FieldRef>>],
+) -> Result<LambdaParametersProgress> {
+    expect_shape(function, syntax, COLLECTION_AND_LAMBDA, fields)?;
+    match fields {
+        [ValueOrLambda::Value(collection), _] => {
+            Ok(LambdaParametersProgress::Complete(vec![parameters(function, collection.data_type())?]))
+        }
+        _ => internal_err!("{function} planned with other arguments than it takes"),
+    }
+}
+
+const COLLECTION_AND_LAMBDA: &[&[Shape]] = &[&[Shape::Value, Shape::Lambda]];

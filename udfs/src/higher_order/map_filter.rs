@@ -11,12 +11,11 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use super::elements::{Elements, Shape, expect_shape, map_type, offsets, parameters};
+use super::elements::{Elements, coerce_collection, collection_parameters, map_type, offsets};
 use crate::args::wrong_type;
 
 const NAME: &str = "map_filter";
 const SYNTAX: &str = "(map, (key, value) -> condition)";
-const SHAPES: &[&[Shape]] = &[&[Shape::Value, Shape::Lambda]];
 
 /// `map_filter(map, (key, value) -> condition)`
 pub fn map_filter_hof() -> Arc<HigherOrderUDF> {
@@ -56,12 +55,7 @@ impl HigherOrderUDFImpl for MapFilter {
     }
 
     fn coerce_value_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        if let [found] = arg_types {
-            return Ok(vec![map_type(NAME, found)?]);
-        }
-        let values = vec![ValueOrLambda::<_, ()>::Value(()); arg_types.len()];
-        expect_shape(NAME, SYNTAX, SHAPES, &values)?;
-        Ok(arg_types.to_vec())
+        coerce_collection(NAME, SYNTAX, arg_types, map_type)
     }
 
     fn lambda_parameters(
@@ -69,13 +63,7 @@ impl HigherOrderUDFImpl for MapFilter {
         _step: usize,
         fields: &[ValueOrLambda<FieldRef, Option<FieldRef>>],
     ) -> Result<LambdaParametersProgress> {
-        expect_shape(NAME, SYNTAX, SHAPES, fields)?;
-        match fields {
-            [ValueOrLambda::Value(map), _] => {
-                Ok(LambdaParametersProgress::Complete(vec![parameters(NAME, map.data_type())?]))
-            }
-            _ => internal_err!("{NAME} planned with other arguments than it takes"),
-        }
+        collection_parameters(NAME, SYNTAX, fields)
     }
 
     fn return_field_from_args(&self, args: HigherOrderReturnFieldArgs) -> Result<FieldRef> {

@@ -12,7 +12,7 @@ use datafusion::logical_expr::{
     HigherOrderUDFImpl, LambdaParametersProgress, ValueOrLambda, Volatility,
 };
 
-use super::elements::{Elements, Shape, expect_shape, list_type, map_type, parameters};
+use super::elements::{Elements, coerce_collection, collection_parameters, list_type, map_type};
 use crate::args::wrong_type;
 
 /// What a condition said of the elements of one row.
@@ -65,7 +65,6 @@ impl<Q: Quantifier> Quantified<Q> {
         Over::Array => "(array, element -> condition)",
         Over::Map => "(map, (key, value) -> condition)",
     };
-    const SHAPES: &'static [&'static [Shape]] = &[&[Shape::Value, Shape::Lambda]];
 
     /// Whether the answer can be NULL for a collection that is not.
     fn is_three_valued() -> bool {
@@ -83,15 +82,11 @@ impl<Q: Quantifier> HigherOrderUDFImpl for Quantified<Q> {
     }
 
     fn coerce_value_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        match (arg_types, Q::OVER) {
-            ([found], Over::Array) => Ok(vec![list_type(Q::NAME, found)?]),
-            ([found], Over::Map) => Ok(vec![map_type(Q::NAME, found)?]),
-            _ => {
-                let values = vec![ValueOrLambda::<_, ()>::Value(()); arg_types.len()];
-                expect_shape(Q::NAME, Self::SYNTAX, Self::SHAPES, &values)?;
-                Ok(arg_types.to_vec())
-            }
-        }
+        let coerce = match Q::OVER {
+            Over::Array => list_type,
+            Over::Map => map_type,
+        };
+        coerce_collection(Q::NAME, Self::SYNTAX, arg_types, coerce)
     }
 
     fn lambda_parameters(
@@ -99,14 +94,7 @@ impl<Q: Quantifier> HigherOrderUDFImpl for Quantified<Q> {
         _step: usize,
         fields: &[ValueOrLambda<FieldRef, Option<FieldRef>>],
     ) -> Result<LambdaParametersProgress> {
-        expect_shape(Q::NAME, Self::SYNTAX, Self::SHAPES, fields)?;
-        match fields {
-            [ValueOrLambda::Value(collection), _] => {
-                let given = parameters(Q::NAME, collection.data_type())?;
-                Ok(LambdaParametersProgress::Complete(vec![given]))
-            }
-            _ => internal_err!("{} planned with other arguments than it takes", Q::NAME),
-        }
+        collection_parameters(Q::NAME, Self::SYNTAX, fields)
     }
 
     fn return_field_from_args(&self, args: HigherOrderReturnFieldArgs) -> Result<FieldRef> {

@@ -7,9 +7,10 @@ use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
+use roaring::RoaringTreemap;
 
-use super::bitmap::{BITMAP, read};
-use super::function::{Encoded, Function, bytes_type, scalar_udf};
+use super::encoded::{Encoded, coerce_encoded};
+use super::function::{Function, scalar_udf};
 use crate::args::{plain, wrong_arity, wrong_type};
 
 /// `bitmap_contains(bitmap, id)`
@@ -50,7 +51,7 @@ impl Function for BitmapContains {
         if !plain(id).is_integer() && !plain(id).is_null() {
             return Err(wrong_type(Self::NAME, "id", "an integer", id));
         }
-        Ok(vec![bytes_type(Self::NAME, "bitmap", BITMAP, bitmap)?, DataType::Int64])
+        Ok(vec![coerce_encoded::<RoaringTreemap>(Self::NAME, "bitmap", bitmap)?, DataType::Int64])
     }
 
     fn return_type(_: &[DataType]) -> Result<DataType> {
@@ -58,7 +59,7 @@ impl Function for BitmapContains {
     }
 
     fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
-        let bitmaps = Encoded::new(&args[0], read)?;
+        let bitmaps = Encoded::<RoaringTreemap>::new(&args[0])?;
         let ids = args[1].to_array(n_rows)?;
         let ids = ids.as_primitive::<Int64Type>();
         let found = (0..n_rows).map(|row| {

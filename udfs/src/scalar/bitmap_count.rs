@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array};
-use arrow::datatypes::DataType;
+use arrow::datatypes::Int64Type;
 use datafusion::common::{Result, exec_datafusion_err};
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
+use datafusion::logical_expr::{Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
+use roaring::RoaringTreemap;
 
-use super::bitmap::{BITMAP, read};
-use super::function::{Encoded, Function, bytes_type, scalar_udf};
-use crate::args::wrong_arity;
+use super::encoded::{Measure, Measured};
+use super::function::scalar_udf;
 
 /// `bitmap_count(bitmap)`
 pub fn bitmap_count_udf() -> Arc<ScalarUDF> {
-    scalar_udf::<BitmapCount>()
+    scalar_udf::<Measured<BitmapCount>>()
 }
 
 #[user_doc(
@@ -35,32 +34,18 @@ pub fn bitmap_count_udf() -> Arc<ScalarUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct BitmapCount;
 
-impl Function for BitmapCount {
+impl Measure for BitmapCount {
     const NAME: &'static str = "bitmap_count";
+    const ARGUMENT: &'static str = "bitmap";
+    type Value = RoaringTreemap;
+    type Number = Int64Type;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        match types {
-            [bitmap] => Ok(vec![bytes_type(Self::NAME, "bitmap", BITMAP, bitmap)?]),
-            _ => wrong_arity(Self::NAME, "(bitmap)", types.len()),
-        }
-    }
-
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Int64)
-    }
-
-    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
-        let bitmaps = Encoded::new(&args[0], read)?;
-        let counts = (0..n_rows).map(|row| {
-            bitmaps.map(row, |bitmap| {
-                let count = i64::try_from(bitmap.len());
-                count.map_err(|_| exec_datafusion_err!("{}: more ids than integers", Self::NAME))
-            })
-        });
-        Ok(Arc::new(counts.collect::<Result<Int64Array>>()?))
+    fn measure(bitmap: &RoaringTreemap) -> Result<i64> {
+        let count = i64::try_from(bitmap.len());
+        count.map_err(|_| exec_datafusion_err!("{}: more ids than integers", Self::NAME))
     }
 }

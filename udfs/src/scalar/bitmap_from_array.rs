@@ -10,7 +10,8 @@ use datafusion_macros::user_doc;
 use roaring::RoaringTreemap;
 
 use super::bitmap::id;
-use super::function::{Function, collect_bytes, scalar_udf};
+use super::encoded::collect_bytes;
+use super::function::{Function, scalar_udf};
 use crate::args::{plain, wrong_arity, wrong_type};
 use crate::kernel::bitmap;
 

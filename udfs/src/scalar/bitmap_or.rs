@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
 use datafusion::common::Result;
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
+use datafusion::logical_expr::{Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
+use roaring::RoaringTreemap;
 
-use super::bitmap::{coerce_two, combine};
-use super::function::{Function, scalar_udf};
+use super::encoded::{Combine, Combined};
+use super::function::scalar_udf;
+use crate::kernel::bitmap;
 
 /// `bitmap_or(a, b)`
 pub fn bitmap_or_udf() -> Arc<ScalarUDF> {
-    scalar_udf::<BitmapOr>()
+    scalar_udf::<Combined<BitmapOr>>()
 }
 
 #[user_doc(
@@ -35,22 +35,15 @@ pub fn bitmap_or_udf() -> Arc<ScalarUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct BitmapOr;
 
-impl Function for BitmapOr {
+impl Combine for BitmapOr {
     const NAME: &'static str = "bitmap_or";
+    type Value = RoaringTreemap;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        coerce_two(Self::NAME, types)
-    }
-
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::LargeBinary)
-    }
-
-    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
-        combine(args, n_rows, |a, b| a | b)
+    fn combine(a: &RoaringTreemap, b: &RoaringTreemap) -> Result<Vec<u8>> {
+        Ok(bitmap::write(&(a | b)))
     }
 }

@@ -7,9 +7,10 @@ use arrow::datatypes::DataType;
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
+use roaring::RoaringTreemap;
 
-use super::bitmap::{BITMAP, read};
-use super::function::{Encoded, Function, bytes_type, scalar_udf};
+use super::encoded::{Encoded, coerce_encoded};
+use super::function::{Function, scalar_udf};
 use crate::args::wrong_arity;
 
 /// A few bytes can stand for billions of ids; this many fit one array of ours.
@@ -47,7 +48,7 @@ impl Function for BitmapToArray {
 
     fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         match types {
-            [bitmap] => Ok(vec![bytes_type(Self::NAME, "bitmap", BITMAP, bitmap)?]),
+            [bitmap] => Ok(vec![coerce_encoded::<RoaringTreemap>(Self::NAME, "bitmap", bitmap)?]),
             _ => wrong_arity(Self::NAME, "(bitmap)", types.len()),
         }
     }
@@ -57,7 +58,7 @@ impl Function for BitmapToArray {
     }
 
     fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
-        let bitmaps = Encoded::new(&args[0], read)?;
+        let bitmaps = Encoded::<RoaringTreemap>::new(&args[0])?;
         let mut arrays = ListBuilder::new(Int64Builder::new());
         let mut total = 0_u64;
         for row in 0..n_rows {

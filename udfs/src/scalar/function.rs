@@ -1,18 +1,16 @@
-//! What the scalar functions of sets, sketches and periods have in common.
+//! What a scalar function says of itself.
 
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, LargeBinaryArray, LargeBinaryBuilder};
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility,
 };
-
-use crate::args::{plain, wrong_type};
 
 /// One function.
 pub(crate) trait Function: Debug + Default + Eq + Hash + Send + Sync + 'static {
@@ -77,56 +75,4 @@ impl<F: Function> ScalarUDFImpl for Scalar<F> {
     fn documentation(&self) -> Option<&Documentation> {
         self.function.documentation()
     }
-}
-
-/// The type bytes are read as, or an error that says what the bytes should be.
-pub(crate) fn bytes_type(function: &str, argument: &str, what: &str, found: &DataType) -> Result<DataType> {
-    match plain(found) {
-        DataType::Binary
-        | DataType::LargeBinary
-        | DataType::BinaryView
-        | DataType::FixedSizeBinary(_)
-        | DataType::Null => Ok(DataType::LargeBinary),
-        _ => Err(wrong_type(function, argument, what, found)),
-    }
-}
-
-/// A column of bytes and how to read them. A constant is read once, not once for each row.
-pub(crate) enum Encoded<T> {
-    Same(Option<T>),
-    Each(LargeBinaryArray, fn(&[u8]) -> Result<T>),
-}
-
-impl<T> Encoded<T> {
-    pub(crate) fn new(arg: &ColumnarValue, read: fn(&[u8]) -> Result<T>) -> Result<Self> {
-        Ok(match arg {
-            ColumnarValue::Scalar(value) => {
-                let bytes = value.to_array()?;
-                let bytes = bytes.as_binary::<i64>();
-                Self::Same(if bytes.is_null(0) { None } else { Some(read(bytes.value(0))?) })
-            }
-            ColumnarValue::Array(bytes) => Self::Each(bytes.as_binary::<i64>().clone(), read),
-        })
-    }
-
-    /// What `make` makes of the value of `row`; nothing if it is NULL.
-    pub(crate) fn map<R>(&self, row: usize, make: impl FnOnce(&T) -> Result<R>) -> Result<Option<R>> {
-        match self {
-            Self::Same(value) => value.as_ref().map(make).transpose(),
-            Self::Each(bytes, _) if bytes.is_null(row) => Ok(None),
-            Self::Each(bytes, read) => make(&read(bytes.value(row))?).map(Some),
-        }
-    }
-}
-
-/// Answers that are bytes.
-pub(crate) fn collect_bytes(
-    n_rows: usize,
-    mut answer: impl FnMut(usize) -> Result<Option<Vec<u8>>>,
-) -> Result<ArrayRef> {
-    let mut answers = LargeBinaryBuilder::with_capacity(n_rows, 0);
-    for row in 0..n_rows {
-        answers.append_option(answer(row)?);
-    }
-    Ok(Arc::new(answers.finish()))
 }

@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
+use arrow::datatypes::Float64Type;
 use datafusion::common::Result;
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
+use datafusion::logical_expr::{Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
 use datasketches::hll::HllSketch;
 
-use super::function::{Function, scalar_udf};
-use super::sketch::{HLL, coerce_one, number, read_hll};
+use super::encoded::{Measure, Measured};
+use super::function::scalar_udf;
 
 /// `hll_estimate(sketch)`
 pub fn hll_estimate_udf() -> Arc<ScalarUDF> {
-    scalar_udf::<HllEstimate>()
+    scalar_udf::<Measured<HllEstimate>>()
 }
 
 #[user_doc(
@@ -40,22 +39,17 @@ pub fn hll_estimate_udf() -> Arc<ScalarUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct HllEstimate;
 
-impl Function for HllEstimate {
+impl Measure for HllEstimate {
     const NAME: &'static str = "hll_estimate";
+    const ARGUMENT: &'static str = "sketch";
+    type Value = HllSketch;
+    type Number = Float64Type;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        coerce_one(Self::NAME, HLL, types)
-    }
-
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Float64)
-    }
-
-    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
-        number(args, n_rows, read_hll, HllSketch::estimate)
+    fn measure(sketch: &HllSketch) -> Result<f64> {
+        Ok(sketch.estimate())
     }
 }

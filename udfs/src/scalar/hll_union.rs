@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
 use datafusion::common::Result;
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
+use datafusion::logical_expr::{Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
+use datasketches::hll::HllSketch;
 
-use super::function::{Encoded, Function, collect_bytes, scalar_udf};
-use super::sketch::{HLL, coerce_two, failed, read_hll};
+use super::encoded::{Combine, Combined};
+use super::function::scalar_udf;
+use super::sketch::failed;
 use crate::kernel::hll::Hll;
 
 /// `hll_union(a, b)`
 pub fn hll_union_udf() -> Arc<ScalarUDF> {
-    scalar_udf::<HllUnion>()
+    scalar_udf::<Combined<HllUnion>>()
 }
 
 #[user_doc(
@@ -37,34 +37,18 @@ pub fn hll_union_udf() -> Arc<ScalarUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct HllUnion;
 
-impl Function for HllUnion {
+impl Combine for HllUnion {
     const NAME: &'static str = "hll_union";
+    type Value = HllSketch;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        coerce_two(Self::NAME, HLL, types)
-    }
-
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::LargeBinary)
-    }
-
-    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
-        let (a, b) = (Encoded::new(&args[0], read_hll)?, Encoded::new(&args[1], read_hll)?);
-        collect_bytes(n_rows, |row| {
-            let combined = a.map(row, |a| {
-                b.map(row, |b| {
-                    let mut union =
-                        Hll::new(a.lg_config_k().max(b.lg_config_k())).map_err(failed(Self::NAME))?;
-                    union.merge(a);
-                    union.merge(b);
-                    Ok(union.write())
-                })
-            })?;
-            Ok(combined.flatten())
-        })
+    fn combine(a: &HllSketch, b: &HllSketch) -> Result<Vec<u8>> {
+        let mut union = Hll::new(a.lg_config_k().max(b.lg_config_k())).map_err(failed(Self::NAME))?;
+        union.merge(a);
+        union.merge(b);
+        Ok(union.write())
     }
 }

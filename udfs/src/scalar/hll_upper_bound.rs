@@ -2,19 +2,17 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
-use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
+use datafusion::logical_expr::{Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
+use datasketches::hll::HllSketch;
 
-use super::function::{Function, scalar_udf};
-use super::sketch::{HLL, bound, check_bound, coerce_bound, read_hll};
+use super::function::scalar_udf;
+use super::sketch::{Bound, Bounded};
 use crate::kernel::theta::num_std_dev;
 
 /// `hll_upper_bound(sketch [, deviations])`
 pub fn hll_upper_bound_udf() -> Arc<ScalarUDF> {
-    scalar_udf::<HllUpperBound>()
+    scalar_udf::<Bounded<HllUpperBound>>()
 }
 
 #[user_doc(
@@ -39,28 +37,15 @@ pub fn hll_upper_bound_udf() -> Arc<ScalarUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct HllUpperBound;
 
-impl Function for HllUpperBound {
+impl Bound for HllUpperBound {
     const NAME: &'static str = "hll_upper_bound";
+    type Value = HllSketch;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        coerce_bound(Self::NAME, HLL, types)
-    }
-
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Float64)
-    }
-
-    fn check(_: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<()> {
-        check_bound(Self::NAME, constants)
-    }
-
-    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
-        bound(Self::NAME, args, n_rows, read_hll, |sketch, deviations| {
-            num_std_dev(deviations).map(|deviations| sketch.upper_bound(deviations))
-        })
+    fn bound(sketch: &HllSketch, deviations: u8) -> Option<f64> {
+        num_std_dev(deviations).map(|deviations| sketch.upper_bound(deviations))
     }
 }

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array};
-use arrow::datatypes::DataType;
+use arrow::datatypes::Int64Type;
 use datafusion::common::{Result, exec_datafusion_err};
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
+use datafusion::logical_expr::{Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
 
-use super::function::{Encoded, Function, scalar_udf};
-use super::sketch::{KLL, coerce_one, read_kll};
+use super::encoded::{Measure, Measured};
+use super::function::scalar_udf;
+use crate::kernel::kll::Kll;
 
 /// `kll_count(sketch)`
 pub fn kll_count_udf() -> Arc<ScalarUDF> {
-    scalar_udf::<KllCount>()
+    scalar_udf::<Measured<KllCount>>()
 }
 
 #[user_doc(
@@ -37,29 +37,18 @@ pub fn kll_count_udf() -> Arc<ScalarUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct KllCount;
 
-impl Function for KllCount {
+impl Measure for KllCount {
     const NAME: &'static str = "kll_count";
+    const ARGUMENT: &'static str = "sketch";
+    type Value = Kll;
+    type Number = Int64Type;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        coerce_one(Self::NAME, KLL, types)
-    }
-
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Int64)
-    }
-
-    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
-        let sketches = Encoded::new(&args[0], read_kll)?;
-        let counts = (0..n_rows).map(|row| {
-            sketches.map(row, |sketch| {
-                let count = i64::try_from(sketch.n());
-                count.map_err(|_| exec_datafusion_err!("{}: more numbers than integers", Self::NAME))
-            })
-        });
-        Ok(Arc::new(counts.collect::<Result<Int64Array>>()?))
+    fn measure(sketch: &Kll) -> Result<i64> {
+        let count = i64::try_from(sketch.n());
+        count.map_err(|_| exec_datafusion_err!("{}: more numbers than integers", Self::NAME))
     }
 }

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
-use arrow::datatypes::{DataType, Float64Type};
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
 
-use super::function::{Encoded, Function, bytes_type, scalar_udf};
-use super::sketch::{KLL, failed, read_kll};
+use super::encoded::coerce_encoded;
+use super::function::{Function, scalar_udf};
+use super::sketch::{failed, with_numbers};
 use crate::args::{plain, wrong_arity, wrong_type};
-use crate::kernel::kll;
+use crate::kernel::kll::{self, Kll};
 
 /// `kll_quantile(sketch, rank)`
 pub fn kll_quantile_udf() -> Arc<ScalarUDF> {
@@ -55,7 +56,7 @@ impl Function for KllQuantile {
         if !plain(rank).is_numeric() && !plain(rank).is_null() {
             return Err(wrong_type(Self::NAME, "rank", "a number from 0 to 1", rank));
         }
-        Ok(vec![bytes_type(Self::NAME, "sketch", KLL, sketch)?, DataType::Float64])
+        Ok(vec![coerce_encoded::<Kll>(Self::NAME, "sketch", sketch)?, DataType::Float64])
     }
 
     fn return_type(_: &[DataType]) -> Result<DataType> {
@@ -72,18 +73,6 @@ impl Function for KllQuantile {
     }
 
     fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
-        let sketches = Encoded::new(&args[0], read_kll)?;
-        let numbers = args[1].to_array(n_rows)?;
-        let numbers = numbers.as_primitive::<Float64Type>();
-        let answers = (0..n_rows).map(|row| {
-            if numbers.is_null(row) {
-                return Ok(None);
-            }
-            let number = numbers.value(row);
-            Ok(sketches
-                .map(row, |sketch| kll::quantile(sketch, number).map_err(failed(Self::NAME)))?
-                .flatten())
-        });
-        Ok(Arc::new(answers.collect::<Result<Float64Array>>()?))
+        with_numbers(args, n_rows, |sketch, number| kll::quantile(sketch, number).map_err(failed(Self::NAME)))
     }
 }

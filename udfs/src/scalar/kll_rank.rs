@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
-use arrow::datatypes::{DataType, Float64Type};
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
 
-use super::function::{Encoded, Function, bytes_type, scalar_udf};
-use super::sketch::{KLL, read_kll};
+use super::encoded::coerce_encoded;
+use super::function::{Function, scalar_udf};
+use super::sketch::with_numbers;
 use crate::args::{plain, wrong_arity, wrong_type};
-use crate::kernel::kll;
+use crate::kernel::kll::{self, Kll};
 
 /// `kll_rank(sketch, value)`
 pub fn kll_rank_udf() -> Arc<ScalarUDF> {
@@ -55,7 +56,7 @@ impl Function for KllRank {
         if !plain(value).is_numeric() && !plain(value).is_null() {
             return Err(wrong_type(Self::NAME, "value", "a number", value));
         }
-        Ok(vec![bytes_type(Self::NAME, "sketch", KLL, sketch)?, DataType::Float64])
+        Ok(vec![coerce_encoded::<Kll>(Self::NAME, "sketch", sketch)?, DataType::Float64])
     }
 
     fn return_type(_: &[DataType]) -> Result<DataType> {
@@ -63,16 +64,6 @@ impl Function for KllRank {
     }
 
     fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
-        let sketches = Encoded::new(&args[0], read_kll)?;
-        let numbers = args[1].to_array(n_rows)?;
-        let numbers = numbers.as_primitive::<Float64Type>();
-        let answers = (0..n_rows).map(|row| {
-            if numbers.is_null(row) {
-                return Ok(None);
-            }
-            let number = numbers.value(row);
-            Ok(sketches.map(row, |sketch| Ok(kll::rank(sketch, number)))?.flatten())
-        });
-        Ok(Arc::new(answers.collect::<Result<Float64Array>>()?))
+        with_numbers(args, n_rows, |sketch, number| Ok(kll::rank(sketch, number)))
     }
 }

@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
 use datafusion::common::Result;
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
+use datafusion::logical_expr::{Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
 
-use super::function::{Encoded, Function, collect_bytes, scalar_udf};
-use super::sketch::{KLL, coerce_two, failed, read_kll};
-use crate::kernel::kll;
+use super::encoded::{Combine, Combined};
+use super::function::scalar_udf;
+use super::sketch::failed;
+use crate::kernel::kll::{self, Kll};
 
 /// `kll_union(a, b)`
 pub fn kll_union_udf() -> Arc<ScalarUDF> {
-    scalar_udf::<KllUnion>()
+    scalar_udf::<Combined<KllUnion>>()
 }
 
 #[user_doc(
@@ -37,32 +36,17 @@ pub fn kll_union_udf() -> Arc<ScalarUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct KllUnion;
 
-impl Function for KllUnion {
+impl Combine for KllUnion {
     const NAME: &'static str = "kll_union";
+    type Value = Kll;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        coerce_two(Self::NAME, KLL, types)
-    }
-
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::LargeBinary)
-    }
-
-    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
-        let (a, b) = (Encoded::new(&args[0], read_kll)?, Encoded::new(&args[1], read_kll)?);
-        collect_bytes(n_rows, |row| {
-            let combined = a.map(row, |a| {
-                b.map(row, |b| {
-                    let mut union = a.clone();
-                    kll::merge(&mut union, b).map_err(failed(Self::NAME))?;
-                    Ok(union.serialize())
-                })
-            })?;
-            Ok(combined.flatten())
-        })
+    fn combine(a: &Kll, b: &Kll) -> Result<Vec<u8>> {
+        let mut union = a.clone();
+        kll::merge(&mut union, b).map_err(failed(Self::NAME))?;
+        Ok(union.serialize())
     }
 }

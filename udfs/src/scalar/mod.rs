@@ -1,9 +1,16 @@
 //! Scalar functions, one per file.
 //!
-//! Four modules are shared: `function` is what the functions of sets, sketches and periods have in
-//! common, `bitmap` reads and writes sets, `sketch` sketches, `period` reads units of the calendar.
+//! What they share:
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `function` | what a function says of itself |
+//! | `encoded` | functions of values that travel as bytes |
+//! | `bitmap`, `sketch` | how bitmaps and sketches are read; bounds of estimates |
+//! | `period` | units of the calendar |
 
 pub(crate) mod bitmap;
+pub(crate) mod encoded;
 pub(crate) mod function;
 pub(crate) mod period;
 pub(crate) mod sketch;

@@ -1,18 +1,22 @@
 //! What `period_start` and `period_end` have in common.
 
+use std::fmt::Debug;
+use std::hash::Hash;
+
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 use datafusion::common::{
     Result, ScalarValue, exec_datafusion_err, internal_err, plan_datafusion_err, plan_err,
 };
-use datafusion::logical_expr::ColumnarValue;
+use datafusion::logical_expr::{ColumnarValue, Documentation};
 
+use super::function::Function;
 use crate::args::{plain, wrong_arity, wrong_type};
 use crate::kernel::period::{Periods, Unit};
 use crate::kernel::span::Scale;
 use crate::ticks::Ticks;
 
-pub(crate) fn coerce(function: &str, types: &[DataType]) -> Result<Vec<DataType>> {
+fn coerce(function: &str, types: &[DataType]) -> Result<Vec<DataType>> {
     let [unit, time] = types else {
         return wrong_arity(function, "(unit, time)", types.len());
     };
@@ -26,7 +30,7 @@ pub(crate) fn coerce(function: &str, types: &[DataType]) -> Result<Vec<DataType>
     }
 }
 
-pub(crate) fn check(function: &str, types: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<()> {
+fn check(function: &str, types: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<()> {
     let ([_, time], Some(constant)) = (types, constants.first()) else {
         return internal_err!("{function} planned with {} arguments", types.len());
     };
@@ -50,7 +54,7 @@ fn periods(function: &str, unit: Option<&ScalarValue>, time: &DataType) -> Resul
 }
 
 /// The start of the period that lies `ahead` of that of each time.
-pub(crate) fn starts(function: &str, args: &[ColumnarValue], n_rows: usize, ahead: i64) -> Result<ArrayRef> {
+fn starts(function: &str, args: &[ColumnarValue], n_rows: usize, ahead: i64) -> Result<ArrayRef> {
     let [unit, times] = args else {
         return internal_err!("{function} planned with {} arguments", args.len());
     };
@@ -71,4 +75,41 @@ pub(crate) fn starts(function: &str, args: &[ColumnarValue], n_rows: usize, ahea
         })
     });
     Ticks::into_array(starts.collect::<Result<Vec<_>>>()?, ticks.nulls, times.data_type())
+}
+
+/// The start of a period: the one a time lies in, or one after. [`Edges`] makes it a function.
+pub(crate) trait Edge: Debug + Default + Eq + Hash + Send + Sync + 'static {
+    const NAME: &'static str;
+    /// How many periods ahead.
+    const AHEAD: i64;
+
+    fn documentation(&self) -> Option<&Documentation>;
+}
+
+/// The function of an [`Edge`].
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Edges<E>(E);
+
+impl<E: Edge> Function for Edges<E> {
+    const NAME: &'static str = E::NAME;
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.0.documentation()
+    }
+
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(E::NAME, types)
+    }
+
+    fn return_type(types: &[DataType]) -> Result<DataType> {
+        Ok(types[1].clone())
+    }
+
+    fn check(types: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<()> {
+        check(E::NAME, types, constants)
+    }
+
+    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
+        starts(E::NAME, args, n_rows, E::AHEAD)
+    }
 }

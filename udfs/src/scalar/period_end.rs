@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
-use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
+use datafusion::logical_expr::{Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
 
-use super::function::{Function, scalar_udf};
-use super::period;
+use super::function::scalar_udf;
+use super::period::{Edge, Edges};
 
 /// `period_end(unit, time)`
 pub fn period_end_udf() -> Arc<ScalarUDF> {
-    scalar_udf::<PeriodEnd>()
+    scalar_udf::<Edges<PeriodEnd>>()
 }
 
 #[user_doc(
@@ -38,26 +35,11 @@ pub fn period_end_udf() -> Arc<ScalarUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct PeriodEnd;
 
-impl Function for PeriodEnd {
+impl Edge for PeriodEnd {
     const NAME: &'static str = "period_end";
+    const AHEAD: i64 = 1;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
-    }
-
-    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        period::coerce(Self::NAME, types)
-    }
-
-    fn return_type(types: &[DataType]) -> Result<DataType> {
-        Ok(types[1].clone())
-    }
-
-    fn check(types: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<()> {
-        period::check(Self::NAME, types, constants)
-    }
-
-    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
-        period::starts(Self::NAME, args, n_rows, 1)
     }
 }

@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
-use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
+use datafusion::logical_expr::{Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
 
-use super::function::{Function, scalar_udf};
-use super::period;
+use super::function::scalar_udf;
+use super::period::{Edge, Edges};
 
 /// `period_start(unit, time)`
 pub fn period_start_udf() -> Arc<ScalarUDF> {
-    scalar_udf::<PeriodStart>()
+    scalar_udf::<Edges<PeriodStart>>()
 }
 
 #[user_doc(
@@ -38,26 +35,11 @@ pub fn period_start_udf() -> Arc<ScalarUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct PeriodStart;
 
-impl Function for PeriodStart {
+impl Edge for PeriodStart {
     const NAME: &'static str = "period_start";
+    const AHEAD: i64 = 0;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
-    }
-
-    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        period::coerce(Self::NAME, types)
-    }
-
-    fn return_type(types: &[DataType]) -> Result<DataType> {
-        Ok(types[1].clone())
-    }
-
-    fn check(types: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<()> {
-        period::check(Self::NAME, types, constants)
-    }
-
-    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
-        period::starts(Self::NAME, args, n_rows, 0)
     }
 }

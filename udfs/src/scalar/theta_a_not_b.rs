@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
 use datafusion::common::Result;
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
+use datafusion::logical_expr::{Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
+use datasketches::theta::CompactThetaSketch;
 
-use super::function::{Encoded, Function, collect_bytes, scalar_udf};
-use super::sketch::{THETA, coerce_two, failed, read_theta};
+use super::encoded::{Combine, Combined};
+use super::function::scalar_udf;
+use super::sketch::failed;
 use crate::kernel::theta;
 
 /// `theta_a_not_b(a, b)`
 pub fn theta_a_not_b_udf() -> Arc<ScalarUDF> {
-    scalar_udf::<ThetaANotB>()
+    scalar_udf::<Combined<ThetaANotB>>()
 }
 
 #[user_doc(
@@ -37,27 +37,15 @@ pub fn theta_a_not_b_udf() -> Arc<ScalarUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct ThetaANotB;
 
-impl Function for ThetaANotB {
+impl Combine for ThetaANotB {
     const NAME: &'static str = "theta_a_not_b";
+    type Value = CompactThetaSketch;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        coerce_two(Self::NAME, THETA, types)
-    }
-
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::LargeBinary)
-    }
-
-    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
-        let (a, b) = (Encoded::new(&args[0], read_theta)?, Encoded::new(&args[1], read_theta)?);
-        collect_bytes(n_rows, |row| {
-            let combined =
-                a.map(row, |a| b.map(row, |b| theta::a_not_b(a, b).map_err(failed(Self::NAME))))?;
-            Ok(combined.flatten())
-        })
+    fn combine(a: &CompactThetaSketch, b: &CompactThetaSketch) -> Result<Vec<u8>> {
+        theta::a_not_b(a, b).map_err(failed(Self::NAME))
     }
 }

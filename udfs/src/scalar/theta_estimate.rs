@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
+use arrow::datatypes::Float64Type;
 use datafusion::common::Result;
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
+use datafusion::logical_expr::{Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
 use datasketches::theta::CompactThetaSketch;
 
-use super::function::{Function, scalar_udf};
-use super::sketch::{THETA, coerce_one, number, read_theta};
+use super::encoded::{Measure, Measured};
+use super::function::scalar_udf;
 
 /// `theta_estimate(sketch)`
 pub fn theta_estimate_udf() -> Arc<ScalarUDF> {
-    scalar_udf::<ThetaEstimate>()
+    scalar_udf::<Measured<ThetaEstimate>>()
 }
 
 #[user_doc(
@@ -40,22 +39,17 @@ pub fn theta_estimate_udf() -> Arc<ScalarUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct ThetaEstimate;
 
-impl Function for ThetaEstimate {
+impl Measure for ThetaEstimate {
     const NAME: &'static str = "theta_estimate";
+    const ARGUMENT: &'static str = "sketch";
+    type Value = CompactThetaSketch;
+    type Number = Float64Type;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        coerce_one(Self::NAME, THETA, types)
-    }
-
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Float64)
-    }
-
-    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
-        number(args, n_rows, read_theta, CompactThetaSketch::estimate)
+    fn measure(sketch: &CompactThetaSketch) -> Result<f64> {
+        Ok(sketch.estimate())
     }
 }

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
 use datafusion::common::Result;
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
+use datafusion::logical_expr::{Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
+use datasketches::theta::CompactThetaSketch;
 
-use super::function::{Encoded, Function, collect_bytes, scalar_udf};
-use super::sketch::{THETA, coerce_two, failed, read_theta};
+use super::encoded::{Combine, Combined};
+use super::function::scalar_udf;
+use super::sketch::failed;
 use crate::kernel::theta;
 
 /// `theta_union(a, b)`
 pub fn theta_union_udf() -> Arc<ScalarUDF> {
-    scalar_udf::<ThetaUnion>()
+    scalar_udf::<Combined<ThetaUnion>>()
 }
 
 #[user_doc(
@@ -38,28 +38,15 @@ pub fn theta_union_udf() -> Arc<ScalarUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct ThetaUnion;
 
-impl Function for ThetaUnion {
+impl Combine for ThetaUnion {
     const NAME: &'static str = "theta_union";
+    type Value = CompactThetaSketch;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        coerce_two(Self::NAME, THETA, types)
-    }
-
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::LargeBinary)
-    }
-
-    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
-        let (a, b) = (Encoded::new(&args[0], read_theta)?, Encoded::new(&args[1], read_theta)?);
-        collect_bytes(n_rows, |row| {
-            let combined = a.map(row, |a| {
-                b.map(row, |b| theta::union(theta::DEFAULT_LG_K, a, b).map_err(failed(Self::NAME)))
-            })?;
-            Ok(combined.flatten())
-        })
+    fn combine(a: &CompactThetaSketch, b: &CompactThetaSketch) -> Result<Vec<u8>> {
+        theta::union(theta::DEFAULT_LG_K, a, b).map_err(failed(Self::NAME))
     }
 }

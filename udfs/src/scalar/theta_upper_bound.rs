@@ -2,19 +2,17 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
-use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
+use datafusion::logical_expr::{Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
+use datasketches::theta::CompactThetaSketch;
 
-use super::function::{Function, scalar_udf};
-use super::sketch::{THETA, bound, check_bound, coerce_bound, read_theta};
+use super::function::scalar_udf;
+use super::sketch::{Bound, Bounded};
 use crate::kernel::theta;
 
 /// `theta_upper_bound(sketch [, deviations])`
 pub fn theta_upper_bound_udf() -> Arc<ScalarUDF> {
-    scalar_udf::<ThetaUpperBound>()
+    scalar_udf::<Bounded<ThetaUpperBound>>()
 }
 
 #[user_doc(
@@ -39,28 +37,15 @@ pub fn theta_upper_bound_udf() -> Arc<ScalarUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct ThetaUpperBound;
 
-impl Function for ThetaUpperBound {
+impl Bound for ThetaUpperBound {
     const NAME: &'static str = "theta_upper_bound";
+    type Value = CompactThetaSketch;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
 
-    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        coerce_bound(Self::NAME, THETA, types)
-    }
-
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Float64)
-    }
-
-    fn check(_: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<()> {
-        check_bound(Self::NAME, constants)
-    }
-
-    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
-        bound(Self::NAME, args, n_rows, read_theta, |sketch, deviations| {
-            theta::bounds(sketch, deviations).map(|(_, upper)| upper)
-        })
+    fn bound(sketch: &CompactThetaSketch, deviations: u8) -> Option<f64> {
+        theta::bounds(sketch, deviations).map(|(_, upper)| upper)
     }
 }

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StructArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type};
 use datafusion::common::{Result, ScalarValue, plan_err};
-use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
+use datafusion::logical_expr::function::{
+    PartitionEvaluatorArgs, WindowFunctionSimplification, WindowUDFFieldArgs,
+};
 use datafusion::logical_expr::{
     Documentation, PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl,
 };
 use datafusion_macros::user_doc;
 
+use super::checked;
 use crate::aggregate::call::Call;
 use crate::args::wrong_arity;
 use crate::kernel::score::{cut_scores, quantile_scores};
@@ -124,22 +127,13 @@ impl WindowUDFImpl for RfmScore {
         Ok(Arc::new(Field::new(args.name(), DataType::Struct(fields()), false)))
     }
 
+    fn simplify(&self) -> Option<WindowFunctionSimplification> {
+        Some(checked("rfm_score", |call| Scores::bind(call).map(drop)))
+    }
+
     fn partition_evaluator(&self, args: PartitionEvaluatorArgs) -> Result<Box<dyn PartitionEvaluator>> {
         let call = Call::of("rfm_score", args.input_fields(), args.input_exprs());
-        let classes = match call.n_args() {
-            3 => Classes::Quantiles(5),
-            4 => match usize::try_from(call.integer(3, "classes")?) {
-                Ok(n @ 2..=9) => Classes::Quantiles(n),
-                _ => {
-                    return plan_err!(
-                        "rfm_score: `classes` must be 2 to 9, found {}",
-                        call.integer(3, "classes")?
-                    );
-                }
-            },
-            _ => Classes::Cuts([cuts(&call, 0)?, cuts(&call, 1)?, cuts(&call, 2)?]),
-        };
-        Ok(Box::new(Scores { classes }))
+        Ok(Box::new(Scores::bind(&call)?))
     }
 
     fn documentation(&self) -> Option<&Documentation> {
@@ -169,6 +163,25 @@ enum Classes {
 #[derive(Debug)]
 struct Scores {
     classes: Classes,
+}
+
+impl Scores {
+    fn bind(call: &Call) -> Result<Self> {
+        let classes = match call.n_args() {
+            3 => Classes::Quantiles(5),
+            4 => match usize::try_from(call.integer(3, "classes")?) {
+                Ok(n @ 2..=9) => Classes::Quantiles(n),
+                _ => {
+                    return plan_err!(
+                        "rfm_score: `classes` must be 2 to 9, found {}",
+                        call.integer(3, "classes")?
+                    );
+                }
+            },
+            _ => Classes::Cuts([cuts(call, 0)?, cuts(call, 1)?, cuts(call, 2)?]),
+        };
+        Ok(Self { classes })
+    }
 }
 
 impl PartitionEvaluator for Scores {

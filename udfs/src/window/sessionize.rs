@@ -5,12 +5,15 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result;
-use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
+use datafusion::logical_expr::function::{
+    PartitionEvaluatorArgs, WindowFunctionSimplification, WindowUDFFieldArgs,
+};
 use datafusion::logical_expr::{
     Documentation, PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl,
 };
 use datafusion_macros::user_doc;
 
+use super::checked;
 use crate::aggregate::call::Call;
 use crate::args::{coerce_span, coerce_ts, wrong_arity};
 use crate::kernel::session::sessions;
@@ -75,9 +78,13 @@ impl WindowUDFImpl for Sessionize {
         Ok(Arc::new(Field::new(args.name(), DataType::Int64, true)))
     }
 
+    fn simplify(&self) -> Option<WindowFunctionSimplification> {
+        Some(checked("sessionize", |call| Sessions::bind(call).map(drop)))
+    }
+
     fn partition_evaluator(&self, args: PartitionEvaluatorArgs) -> Result<Box<dyn PartitionEvaluator>> {
         let call = Call::of("sessionize", args.input_fields(), args.input_exprs());
-        Ok(Box::new(Sessions { gap: call.span(1, "gap", &call.scale(0)?)? }))
+        Ok(Box::new(Sessions::bind(&call)?))
     }
 
     fn documentation(&self) -> Option<&Documentation> {
@@ -90,12 +97,16 @@ struct Sessions {
     gap: Span,
 }
 
+impl Sessions {
+    fn bind(call: &Call) -> Result<Self> {
+        Ok(Self { gap: call.span(1, "gap", &call.scale(0)?)? })
+    }
+}
+
 impl PartitionEvaluator for Sessions {
     fn evaluate_all(&mut self, values: &[ArrayRef], n_rows: usize) -> Result<ArrayRef> {
         let ticks = Ticks::of(&values[0])?;
-        let mut rows = (0..n_rows)
-            .filter(|row| ticks.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(*row)))
-            .collect::<Vec<_>>();
+        let mut rows = (0..n_rows).filter(|row| ticks.is_valid(*row)).collect::<Vec<_>>();
         if !rows.is_sorted_by_key(|row| ticks.values[*row]) {
             rows.sort_by_key(|row| ticks.values[*row]);
         }

@@ -43,12 +43,12 @@ fn every_function_is_documented() {
 #[tokio::test]
 async fn every_example_prints_what_it_says() {
     let plain = SessionContext::new();
-    coterie_udfs::register_all_in(&plain).unwrap();
+    coterie_udfs::register_all(&plain).unwrap();
     // Of the dialects DataFusion knows, those that have lambdas read `a = b` in a call as a named argument.
     let lambdas = SessionContext::new_with_config(
         SessionConfig::new().set_str("datafusion.sql_parser.dialect", "DuckDB"),
     );
-    coterie_udfs::register_all_in(&lambdas).unwrap();
+    coterie_udfs::register_all(&lambdas).unwrap();
     let mut wrong = String::new();
     for (name, _, documentation) in all() {
         let example = documentation.and_then(|d| d.sql_example).unwrap_or_default();

@@ -77,7 +77,7 @@ async fn peers() {
     let peers = serde_json::from_str::<Value>(&std::fs::read_to_string(path).unwrap()).unwrap();
     let config = SessionConfig::new().with_target_partitions(2).with_batch_size(50);
     let ctx = SessionContext::new_with_config(config);
-    coterie_udfs::register_all_in(&ctx).unwrap();
+    coterie_udfs::register_all(&ctx).unwrap();
     for name in ["events", "ties"] {
         ctx.register_batch(name, batch(&peers["tables"][name])).unwrap();
     }

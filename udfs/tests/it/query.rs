@@ -10,7 +10,7 @@ pub(crate) fn ctx() -> SessionContext {
         .with_batch_size(4)
         .set_str("datafusion.sql_parser.dialect", "duckdb");
     let ctx = SessionContext::new_with_config(config);
-    coterie_udfs::register_all_in(&ctx).unwrap();
+    coterie_udfs::register_all(&ctx).unwrap();
     ctx
 }
 

@@ -20,9 +20,7 @@ use coterie_udfs::testing::{AggregateTester, Arg};
 use datafusion::common::ScalarValue;
 use proptest::prelude::*;
 
-use crate::roads::{
-    N_GROUPS, Row, check, check_self, check_sliding, condition, each_group, rows, seconds, text, ts, value,
-};
+use crate::roads::{N_GROUPS, Row, check, check_self, condition, each_group, rows, seconds, text, ts, value};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
@@ -39,7 +37,6 @@ proptest! {
         });
         let args = |rows: &[Row]| vec![ts(rows), seconds(n)];
         check(nth_time_udaf(), &rows, args, &expected);
-        check_sliding(nth_time_udaf(), &rows, args);
     }
 
     #[test]
@@ -53,7 +50,6 @@ proptest! {
         });
         let args = |rows: &[Row]| vec![ts(rows), seconds(gap)];
         check(session_count_udaf(), &rows, args, &expected);
-        check_sliding(session_count_udaf(), &rows, args);
     }
 
     #[test]
@@ -71,7 +67,6 @@ proptest! {
         }).collect::<Vec<_>>();
         let args = |rows: &[Row]| vec![Arg::Column(Arc::new(rows.iter().map(name).collect::<StringArray>()))];
         check(most_frequent_udaf(), &rows, args, &expected);
-        check_sliding(most_frequent_udaf(), &rows, args);
     }
 
     #[test]
@@ -89,7 +84,6 @@ proptest! {
         });
         let args = |rows: &[Row]| (0..3).map(|bit| condition(rows, bit)).collect::<Vec<_>>();
         check(retention_udaf(), &rows, args, &expected);
-        check_sliding(retention_udaf(), &rows, args);
     }
 
     #[test]
@@ -104,7 +98,6 @@ proptest! {
             vec![Arg::Column(Arc::new(hours)), Arg::Literal(cohort), text("hour"), seconds(n)]
         };
         check(cohort_retention_udaf(), &rows, hours, &expected);
-        check_sliding(cohort_retention_udaf(), &rows, hours);
     }
 
     #[test]
@@ -117,7 +110,6 @@ proptest! {
             });
             let args = |rows: &[Row]| vec![value(rows, 0), ts(rows)];
             check(Arc::clone(&function), &rows, args, &expected);
-            check_sliding(function, &rows, args);
         }
     }
 
