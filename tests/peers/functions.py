@@ -1,20 +1,23 @@
-"""Random events through ClickHouse and DuckDB; their answers are what the functions must give.
+"""Random events through ClickHouse, DuckDB and DataSketches; their answers are what the functions must give.
 
-    python3 -m venv /tmp/peers && /tmp/peers/bin/pip install chdb duckdb
+    python3 -m venv /tmp/peers && /tmp/peers/bin/pip install -r tests/peers/requirements.txt
     /tmp/peers/bin/python tests/peers/functions.py                      # rewrites the kept answers
     /tmp/peers/bin/python tests/peers/functions.py --seed 7 --out /tmp/seven.json
     PEERS=/tmp/seven.json cargo nextest run --workspace -E 'test(peers)'
 
 The Rust side is udfs/tests/it/peers.rs. `events` has at most one row of a group at one time, so that
-nothing depends on an order that a peer leaves open; `ties` has many.
+nothing depends on an order that a peer leaves open; `ties` has many. `many` has a few large groups, so
+that sketches have to sample.
 """
 
 import argparse
+import importlib.metadata
 import json
 import pathlib
 import random
 
 import chdb
+import datasketches
 import duckdb
 
 KEPT = pathlib.Path(__file__).parents[2] / "udfs/tests/fixtures/peers.json"
@@ -23,16 +26,19 @@ CONDITIONS = 4
 START = 1_767_225_600  # 2026-01-01
 
 
-def table(rng, ties):
+def table(rng, name):
+    ties = name != "events"
     rows = []
-    for group in range(GROUPS):
-        n = rng.choice([0, 1, 2, 3, 8, 15, 30])
+    for group in range(4 if name == "many" else GROUPS):
+        n = rng.choice([50, 300, 600]) if name == "many" else rng.choice([0, 1, 2, 3, 8, 15, 30])
         span = rng.choice([20, 60]) if ties else rng.choice([60, 400])
         times = [rng.randrange(span) for _ in range(n)] if ties else rng.sample(range(span), n)
         for time in times:
             mask = rng.choice([0, 1, 2, 4, 8, 1, 2, 4, 3, 6, 5, 15])
             # Minutes apart in one column, days apart in another.
-            rows.append([group, START + time, START + time * 53_777, mask, rng.choice("abcde"), rng.randrange(1000) / 4])
+            # Ids are near, far, and on both sides of the 32-bit and 16-bit borders of bitmaps.
+            id = rng.choice([0, 65_530, 2**32 - 5, 2**40]) + rng.randrange(rng.choice([10, 5_000]))
+            rows.append([group, START + time, START + time * 53_777, mask, rng.choice("abcde"), rng.randrange(1000) / 4, id])
     rng.shuffle(rows)
     return rows
 
@@ -86,6 +92,20 @@ def clickhouse_calls(rng):
                 for condition in ["true", "c2"]:
                     calls.append(("events", f"sequence_next_node('{direction}', '{base}', ts, value, {condition}{events})",
                                   f"sequenceNextNode('{direction}', '{base}')(ts, value, {condition}::UInt8{events})"))
+    for name in ["ties", "many"]:
+        bitmap = lambda condition: (f"bitmap_build(id) FILTER (WHERE {condition})", f"groupBitmapStateIf(id, {condition})")
+        for a, b in [("c1", "c2"), ("c3", "c1 OR c4"), ("c4", "false")]:
+            (our_a, their_a), (our_b, their_b) = bitmap(a), bitmap(b)
+            for ours, theirs in [("bitmap_and", "bitmapAnd"), ("bitmap_or", "bitmapOr"), ("bitmap_xor", "bitmapXor"),
+                                 ("bitmap_and_not", "bitmapAndnot")]:
+                calls.append((name, f"bitmap_to_array({ours}({our_a}, {our_b}))", f"bitmapToArray({theirs}({their_a}, {their_b}))"))
+                calls.append((name, f"bitmap_count({ours}({our_a}, {our_b}))", f"bitmapCardinality({theirs}({their_a}, {their_b}))"))
+            calls.append((name, f"bitmap_contains({our_a}, max(id))", f"bitmapContains({their_a}, max(id))"))
+        pair = ("bitmap_from_array([id, id + 1])", "bitmapBuild([id, id + 1])")
+        calls.append((name, f"bitmap_to_array(bitmap_union_agg({pair[0]}))", f"bitmapToArray(groupBitmapOrState({pair[1]}))"))
+        calls.append((name, f"bitmap_count(bitmap_union_agg({pair[0]}) FILTER (WHERE c2))", f"groupBitmapOrIf({pair[1]}, c2)"))
+    calls.append(("ties", "bitmap_count(bitmap_intersect_agg(bitmap_from_array([id, ts_number % 3])))",
+                  "groupBitmapAnd(bitmapBuild([id, (ts % 3)::UInt64]))"))
     calls.append(("events", "first_touch(value, ts)", "argMinOrNull(value, ts)"))
     calls.append(("events", "last_touch(value, ts)", "argMaxOrNull(value, ts)"))
     return calls
@@ -140,6 +160,83 @@ def duckdb_calls(rng):
     return calls
 
 
+def sketch_calls(tables):
+    """(table, our call, the answer of the C++ library for each group)"""
+    calls = []
+
+    def add(name, call, answer):
+        groups = {}
+        for row in tables[name]:
+            groups.setdefault(row[0], []).append(row)
+        calls.append((name, call, [[g, answer(rows)] for g, rows in sorted(groups.items())]))
+
+    def theta(rows, lg_k=12, mask=None):
+        sketch = datasketches.update_theta_sketch(lg_k)
+        for row in rows:
+            if mask is None or row[3] & mask:
+                sketch.update(row[6])
+        # As ours, with the least hashes that say all: what C++ leaves in its table depends on the order.
+        sketch.trim()
+        return sketch.compact()
+
+    def hll(rows, lg_k, mask=None):
+        union = datasketches.hll_union(lg_k)
+        for row in rows:
+            if mask is None or row[3] & mask:
+                union.update(row[6])
+        return union.get_result(datasketches.tgt_hll_type.HLL_8)
+
+    def kll(rows, k=200):
+        sketch = datasketches.kll_doubles_sketch(k)
+        for row in rows:
+            sketch.update(row[5])
+        return sketch
+
+    def operation(operation, a, b):
+        if operation == "theta_a_not_b":
+            return datasketches.theta_a_not_b().compute(a, b)
+        both = datasketches.theta_union(12) if operation == "theta_union" else datasketches.theta_intersection()
+        both.update(a)
+        both.update(b)
+        return both.get_result()
+
+    for name in tables:
+        for lg_k in [5, 8, 12]:
+            sketch = f"theta_sketch(id, {lg_k})"
+            add(name, f"encode({sketch}, 'hex')", lambda rows: theta(rows, lg_k).serialize().hex())
+            add(name, f"theta_estimate({sketch})", lambda rows: theta(rows, lg_k).get_estimate())
+            for deviations in [1, 2, 3]:
+                add(name, f"theta_lower_bound({sketch}, {deviations})", lambda rows: theta(rows, lg_k).get_lower_bound(deviations))
+                add(name, f"theta_upper_bound({sketch}, {deviations})", lambda rows: theta(rows, lg_k).get_upper_bound(deviations))
+            of = lambda condition: f"theta_sketch(id, {lg_k}) FILTER (WHERE {condition})"
+            for call in ["theta_union", "theta_intersect", "theta_a_not_b"]:
+                add(name, f"theta_estimate({call}({of('c1')}, {of('c2')}))",
+                    lambda rows: operation(call, theta(rows, lg_k, 1), theta(rows, lg_k, 2)).get_estimate())
+        for lg_k in [4, 7, 12]:
+            sketch = f"hll_sketch(id, {lg_k})"
+            add(name, f"hll_estimate({sketch})", lambda rows: hll(rows, lg_k).get_estimate())
+            for deviations in [1, 2, 3]:
+                add(name, f"hll_lower_bound({sketch}, {deviations})", lambda rows: hll(rows, lg_k).get_lower_bound(deviations))
+                add(name, f"hll_upper_bound({sketch}, {deviations})", lambda rows: hll(rows, lg_k).get_upper_bound(deviations))
+
+            def both(rows):
+                union = datasketches.hll_union(lg_k)
+                union.update(hll(rows, lg_k, 1))
+                union.update(hll(rows, lg_k, 2))
+                return union.get_result().get_estimate()
+
+            of = lambda condition: f"hll_sketch(id, {lg_k}) FILTER (WHERE {condition})"
+            add(name, f"hll_estimate(hll_union({of('c1')}, {of('c2')}))", both)
+        # Larger sketches are drawn by lot.
+        if name != "many":
+            add(name, "kll_count(kll_sketch(x))", lambda rows: kll(rows).n)
+            for share in [0, 0.1, 0.25, 0.5, 0.99, 1]:
+                add(name, f"kll_quantile(kll_sketch(x), {share})", lambda rows: kll(rows).get_quantile(share, True))
+            for value in [0, 10.25, 125, 1000]:
+                add(name, f"kll_rank(kll_sketch(x), {value})", lambda rows: kll(rows).get_rank(value, True))
+    return calls
+
+
 def plain(value):
     """Answers as the Rust side writes its own: booleans are 0 and 1."""
     if isinstance(value, bool):
@@ -155,23 +252,23 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, default=KEPT)
     args = parser.parse_args()
     rng = random.Random(args.seed)
-    tables = {"events": table(rng, False), "ties": table(rng, True)}
+    tables = {name: table(rng, name) for name in ["events", "ties", "many"]}
 
     duck = duckdb.connect()
     duck.execute("SET TimeZone = 'UTC'")
     for name, rows in tables.items():
-        duck.execute(f"CREATE TABLE {name} (g BIGINT, ts BIGINT, day_ts BIGINT, mask INT, value TEXT, x DOUBLE)")
-        duck.executemany(f"INSERT INTO {name} VALUES (?, ?, ?, ?, ?, ?)", rows)
+        duck.execute(f"CREATE TABLE {name} (g BIGINT, ts BIGINT, day_ts BIGINT, mask INT, value TEXT, x DOUBLE, id BIGINT)")
+        duck.executemany(f"INSERT INTO {name} VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         for bit in range(CONDITIONS):
             duck.execute(f"ALTER TABLE {name} ADD COLUMN c{bit + 1} BOOLEAN")
             duck.execute(f"UPDATE {name} SET c{bit + 1} = mask & {1 << bit} <> 0")
 
     def clickhouse(name, calls):
         """The answers to each of many calls; a query of many is much faster than many queries."""
-        values = ", ".join(f"({g}, {ts}, {mask}, '{value}')" for g, ts, _, mask, value, _ in tables[name])
+        values = ", ".join(f"({g}, {ts}, {mask}, '{value}', {id})" for g, ts, _, mask, value, _, id in tables[name])
         bits = ", ".join(f"bitAnd(mask, {1 << bit}) != 0 AS c{bit + 1}" for bit in range(CONDITIONS))
         query = (f"SELECT g, {', '.join(f'{call} AS a{i}' for i, call in enumerate(calls))} FROM (SELECT *, {bits} "
-                 f"FROM values('g Int64, ts UInt32, mask UInt8, value String', {values})) GROUP BY g ORDER BY g "
+                 f"FROM values('g Int64, ts UInt32, mask UInt8, value String, id UInt64', {values})) GROUP BY g ORDER BY g "
                  f"SETTINGS allow_experimental_funnel_functions = 1, output_format_json_quote_64bit_integers = 0")
         rows = json.loads(str(chdb.query(query, "JSONCompact")))["data"]
         return [[[int(row[0]), row[i + 1]] for row in rows] for i in range(len(calls))]
@@ -188,7 +285,11 @@ def main():
         rows = duck.execute(f"SELECT * FROM ({query}) ORDER BY 1").fetchall()
         answers.append({"table": name, "call": ours, "peer": "DuckDB", "answers": plain(rows)})
 
-    versions = {"ClickHouse": str(chdb.query("SELECT version()")).strip().strip('"'), "DuckDB": duckdb.__version__}
+    for name, ours, rows in sketch_calls(tables):
+        answers.append({"table": name, "call": ours, "peer": "DataSketches", "answers": plain(rows)})
+
+    versions = {"ClickHouse": str(chdb.query("SELECT version()")).strip().strip('"'), "DuckDB": duckdb.__version__,
+                "DataSketches": importlib.metadata.version("datasketches")}
     lines = [json.dumps(answer, separators=(",", ":")) for answer in answers]
     args.out.write_text(
         '{"seed":%d,"versions":%s,\n"tables":%s,\n"answers":[\n%s\n]}\n'

@@ -1,4 +1,4 @@
-//! What ClickHouse and DuckDB answered to the same calls over the same random events; see
+//! What ClickHouse, DuckDB and DataSketches answered to the same calls over the same random events; see
 //! `tests/peers/functions.py`. `PEERS` names another file of answers than the one kept.
 
 use std::fmt::Write;
@@ -61,6 +61,8 @@ fn batch(rows: &Value) -> RecordBatch {
         ("ts".to_string(), times(1)),
         ("day_ts".to_string(), times(2)),
         ("value".to_string(), Arc::new(value.collect::<StringArray>())),
+        ("id".to_string(), Arc::new(Int64Array::from_iter_values(integers(6)))),
+        ("ts_number".to_string(), Arc::new(Int64Array::from_iter_values(integers(1)))),
         ("x".to_string(), Arc::new(rows.iter().map(|row| row[5].as_f64()).collect::<Float64Array>())),
     ];
     for bit in 0..4 {
@@ -78,11 +80,11 @@ async fn peers() {
     let config = SessionConfig::new().with_target_partitions(2).with_batch_size(50);
     let ctx = SessionContext::new_with_config(config);
     coterie_udfs::register_all(&ctx).unwrap();
-    for name in ["events", "ties"] {
+    for name in ["events", "ties", "many"] {
         ctx.register_batch(name, batch(&peers["tables"][name])).unwrap();
     }
     let mut different = String::new();
-    for table in ["events", "ties"] {
+    for table in ["events", "ties", "many"] {
         let answers = peers["answers"].as_array().unwrap();
         let of_table = answers.iter().filter(|answer| answer["table"] == table).collect::<Vec<_>>();
         // Many calls in one query: planning is most of the time.
