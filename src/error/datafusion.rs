@@ -201,7 +201,13 @@ fn from_plan(message: &str) -> Diagnostic {
 
 /// Arguments that a function does not take: DataFusion says so at length, and blames itself on the way.
 fn from_signature(message: &str) -> Option<Diagnostic> {
-    let (_, rest) = message.split_once("argument types '")?;
+    let (before, rest) = message.split_once("argument types '")?;
+    // A function that reads its arguments itself says what is wrong with them.
+    if let Some((_, told)) = before.split_once("user-defined coercion failed with: ") {
+        let told = told.strip_suffix(". No function matches the given name and ").unwrap_or(told);
+        let told = told.strip_prefix("Error during planning: ").unwrap_or(told);
+        return Some(fault(Kind::Type, told));
+    }
     let (call, rest) = rest.split_once('\'')?;
     let name = call.split('(').next()?;
     let fault = Diagnostic::new(Kind::Type, format!("`{call}` is no way to call `{name}`"));

@@ -99,6 +99,9 @@ fn command(parser: &mut Parser<'_>) -> Result<Command> {
     if parser.eat(&["SHOW", "SEGMENTS"]) {
         return Ok(Command::ShowSegments);
     }
+    if parser.eat(&["SHOW", "FUNCTIONS"]) {
+        return show_functions(parser);
+    }
     if parser.eat(&["SHOW", "CREATE", "SEGMENT"]) {
         return Ok(Command::ShowCreateSegment(parser.name("a segment")?));
     }
@@ -132,6 +135,18 @@ fn command(parser: &mut Parser<'_>) -> Result<Command> {
             Err(if known { fault } else { fault.suggest(&first, OPENINGS.iter().copied()) })
         }
     }
+}
+
+/// `SHOW FUNCTIONS [LIKE pattern]` reads `coterie.functions`: DataFusion's own statement leaves out the
+/// functions of lambdas and the short forms of rules.
+fn show_functions(parser: &mut Parser<'_>) -> Result<Command> {
+    let mut query = "SELECT * FROM coterie.functions".to_owned();
+    if parser.eat(&["LIKE"]) {
+        let (pattern, _) = parser.string("a pattern like `'array%'`")?;
+        query.push_str(&format!(" WHERE function LIKE '{}'", pattern.replace('\'', "''")));
+    }
+    let mut parser = Parser::new(&query)?;
+    command(&mut parser)
 }
 
 impl Command {

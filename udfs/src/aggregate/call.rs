@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef};
+use arrow::util::display::array_value_to_string;
 use datafusion::common::{Result, ScalarValue, plan_datafusion_err, plan_err};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::function::AccumulatorArgs;
@@ -190,7 +191,10 @@ pub(crate) fn span(
     };
     span.map_err(|error| match error {
         SpanError::Negative => {
-            plan_datafusion_err!("{function}: `{argument}` must not be negative, found {value}")
+            // `Display` of an interval shows its parts; this is how a result is printed.
+            let shown = value.to_array().and_then(|value| Ok(array_value_to_string(&value, 0)?));
+            let shown = shown.unwrap_or_else(|_| value.to_string());
+            plan_datafusion_err!("{function}: `{argument}` must not be negative, found {shown}")
         }
         SpanError::Zone(zone) => plan_datafusion_err!("{function}: unknown time zone `{zone}`"),
     })

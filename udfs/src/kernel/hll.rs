@@ -21,7 +21,7 @@ pub struct Hll(HllUnion);
 impl Hll {
     /// The empty set.
     pub fn new(lg_k: u8) -> Result<Self, Corrupt> {
-        Ok(Self(HllUnion::new(lg_k).map_err(|error| Corrupt::new(error.to_string()))?))
+        Ok(Self(HllUnion::new(lg_k).map_err(|error| Corrupt::new(error.message()))?))
     }
 
     /// Takes in a value.
@@ -90,7 +90,7 @@ pub fn read(bytes: &[u8]) -> Result<HllSketch, Corrupt> {
             return Err(Corrupt::new("a register is out of range"));
         }
     }
-    HllSketch::deserialize(bytes).map_err(|error| Corrupt::new(error.to_string()))
+    HllSketch::deserialize(bytes).map_err(|error| Corrupt::new(error.message()))
 }
 
 #[cfg(test)]

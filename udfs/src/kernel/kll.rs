@@ -60,7 +60,7 @@ pub fn rank(sketch: &Kll, value: f64) -> Option<f64> {
 }
 
 fn corrupt(error: datasketches::error::Error) -> Corrupt {
-    Corrupt::new(error.to_string())
+    Corrupt::new(error.message())
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ pub fn num_std_dev(deviations: u8) -> Option<NumStdDev> {
 }
 
 fn corrupt(error: datasketches::error::Error) -> Corrupt {
-    Corrupt::new(error.to_string())
+    Corrupt::new(error.message())
 }
 
 #[cfg(test)]

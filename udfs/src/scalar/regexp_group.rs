@@ -2,22 +2,19 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::datatypes::{DataType, Int64Type};
-use datafusion::common::{Result, exec_datafusion_err, internal_err};
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::common::{Result, ScalarValue, exec_datafusion_err, plan_datafusion_err, plan_err};
+use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
 use regex::Regex;
 
-use crate::args::wrong_arity;
+use super::function::{Function, scalar_udf};
+use crate::args::{coerce_integer, is_text, plain, wrong_arity, wrong_type};
 
 /// `regexp_group(text, regex, group)`
 pub fn regexp_group_udf() -> Arc<ScalarUDF> {
-    Arc::new(ScalarUDF::new_from_impl(RegexpGroup {
-        signature: Signature::user_defined(Volatility::Immutable),
-    }))
+    scalar_udf::<RegexpGroup>()
 }
 
 #[user_doc(
@@ -36,38 +33,62 @@ pub fn regexp_group_udf() -> Arc<ScalarUDF> {
     argument(name = "regex", description = "A regular expression."),
     argument(name = "group", description = "The number of the group, from 1; 0 for the whole match.")
 )]
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct RegexpGroup {
-    signature: Signature,
-}
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct RegexpGroup;
 
-impl ScalarUDFImpl for RegexpGroup {
-    fn name(&self) -> &str {
-        "regexp_group"
+impl Function for RegexpGroup {
+    const NAME: &'static str = "regexp_group";
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.doc()
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        match arg_types.len() {
-            3 => Ok(vec![DataType::Utf8, DataType::Utf8, DataType::Int64]),
-            found => wrong_arity(self.name(), "(text, regex, group)", found),
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
+        let [text, regex, group] = types else {
+            return wrong_arity(Self::NAME, "(text, regex, group)", types.len());
+        };
+        for (argument, found) in [("text", text), ("regex", regex)] {
+            if !is_text(found) && !plain(found).is_null() {
+                return Err(wrong_type(Self::NAME, argument, "a text", found));
+            }
         }
+        Ok(vec![DataType::Utf8, DataType::Utf8, coerce_integer(Self::NAME, "group", group)?])
     }
 
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+    fn return_type(_: &[DataType]) -> Result<DataType> {
         Ok(DataType::Utf8)
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let [text, regex, group] = &arrays[..] else {
-            return internal_err!("regexp_group planned with {} arguments", arrays.len());
+    fn check(_: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<()> {
+        let group = match constants.get(2) {
+            Some(Some(ScalarValue::Int64(Some(group)))) => Some(*group),
+            _ => None,
         };
-        let (text, regex) = (text.as_string::<i32>(), regex.as_string::<i32>());
-        let group = group.as_primitive::<Int64Type>();
+        if let Some(group) = group.filter(|group| *group < 0) {
+            return plan_err!("regexp_group: `group` must be 0 or more, found {group}");
+        }
+        let Some(pattern) =
+            constants.get(1).copied().flatten().and_then(|regex| regex.try_as_str().flatten())
+        else {
+            return Ok(());
+        };
+        let regex = Regex::new(pattern)
+            .map_err(|error| plan_datafusion_err!("regexp_group: `regex` '{pattern}': {error}"))?;
+        match group.filter(|group| *group >= i64::try_from(regex.captures_len()).unwrap_or(i64::MAX)) {
+            Some(group) => {
+                let n = regex.captures_len() - 1;
+                plan_err!(
+                    "regexp_group: `group` must be at most {n}, the number of groups of '{pattern}', found {group}"
+                )
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
+        let arrays = args.iter().map(|arg| arg.to_array(n_rows)).collect::<Result<Vec<_>>>()?;
+        let (text, regex) = (arrays[0].as_string::<i32>(), arrays[1].as_string::<i32>());
+        let group = arrays[2].as_primitive::<Int64Type>();
         // The expression is mostly a constant: the one of the row before is kept.
         let mut compiled: Option<(&str, Regex)> = None;
         let mut found = Vec::with_capacity(text.len());
@@ -81,8 +102,9 @@ impl ScalarUDFImpl for RegexpGroup {
             let (_, regex) = match known {
                 Some(known) => compiled.insert(known),
                 None => {
-                    let regex =
-                        Regex::new(pattern).map_err(|error| exec_datafusion_err!("regexp_group: {error}"))?;
+                    let regex = Regex::new(pattern).map_err(|error| {
+                        exec_datafusion_err!("regexp_group: `regex` '{pattern}': {error}")
+                    })?;
                     compiled.insert((pattern, regex))
                 }
             };
@@ -92,10 +114,6 @@ impl ScalarUDFImpl for RegexpGroup {
                 captures.zip(group).and_then(|(captures, group)| captures.get(group)).map(|m| m.as_str()),
             );
         }
-        Ok(ColumnarValue::Array(Arc::new(StringArray::from(found))))
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.doc()
+        Ok(Arc::new(StringArray::from(found)))
     }
 }

@@ -2,22 +2,19 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StructArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Int64Type};
-use datafusion::common::{Result, internal_err};
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use arrow::datatypes::{DataType, Field, Fields, Int64Type};
+use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
+use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
 
+use super::function::{Function, scalar_udf};
 use crate::args::{wrong_arity, wrong_type};
 
 /// `steps_in_order(events, counts)`
 pub fn steps_in_order_udf() -> Arc<ScalarUDF> {
-    Arc::new(ScalarUDF::new_from_impl(StepsInOrder {
-        signature: Signature::user_defined(Volatility::Immutable),
-    }))
+    scalar_udf::<StepsInOrder>()
 }
 
 #[user_doc(
@@ -38,48 +35,78 @@ pub fn steps_in_order_udf() -> Arc<ScalarUDF> {
         description = "How many events each step needs: an array with a number a step."
     )
 )]
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct StepsInOrder {
-    signature: Signature,
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct StepsInOrder;
+
+impl StepsInOrder {
+    /// The fields of an event: its time, and a condition a step.
+    fn event(item: &DataType) -> Option<&Fields> {
+        let DataType::Struct(fields) = item else { return None };
+        let (time, steps) = fields.split_first()?;
+        let timed = matches!(time.data_type(), DataType::Timestamp(..) | DataType::Date32 | DataType::Date64);
+        let conditions =
+            steps.iter().all(|step| matches!(step.data_type(), DataType::Boolean | DataType::Null));
+        (timed && conditions && !steps.is_empty()).then_some(fields)
+    }
 }
 
-impl ScalarUDFImpl for StepsInOrder {
-    fn name(&self) -> &str {
-        "steps_in_order"
+impl Function for StepsInOrder {
+    const NAME: &'static str = "steps_in_order";
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.doc()
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        let [events, _] = arg_types else {
-            return wrong_arity(self.name(), "(events, counts)", arg_types.len());
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
+        let [events, counts] = types else {
+            return wrong_arity(Self::NAME, "(events, counts)", types.len());
         };
         let item = match events {
-            DataType::List(item) | DataType::LargeList(item) => item,
-            _ => return Err(wrong_type(self.name(), "events", "an array of structs", events)),
+            DataType::List(item) | DataType::LargeList(item) if Self::event(item.data_type()).is_some() => {
+                item
+            }
+            _ => {
+                let expected = "an array of structs, a date or timestamp and then booleans";
+                return Err(wrong_type(Self::NAME, "events", expected, events));
+            }
         };
+        match counts {
+            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _)
+                if item.data_type().is_integer() => {}
+            _ => return Err(wrong_type(Self::NAME, "counts", "an array of whole numbers", counts)),
+        }
         let counts = DataType::List(Arc::new(Field::new_list_field(DataType::Int64, true)));
         Ok(vec![DataType::List(Arc::clone(item)), counts])
     }
 
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+    fn return_type(_: &[DataType]) -> Result<DataType> {
         Ok(DataType::Boolean)
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let [events, counts] = &arrays[..] else {
-            return internal_err!("steps_in_order planned with {} arguments", arrays.len());
+    fn check(types: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<()> {
+        let (Some(DataType::List(item)), Some(Some(ScalarValue::List(counts)))) =
+            (types.first(), constants.get(1))
+        else {
+            return Ok(());
         };
-        let (Some(events), Some(counts)) = (events.as_list_opt::<i32>(), counts.as_list_opt::<i32>()) else {
-            return internal_err!("steps_in_order planned without arrays");
-        };
-        let Some(elements) = events.values().as_struct_opt() else {
-            return internal_err!("steps_in_order planned without structs");
-        };
-        let elements = Elements::new(elements)?;
+        let n_steps = Self::event(item.data_type()).map_or(0, |fields| fields.len() - 1);
+        let counts = counts.value(0);
+        let counts = counts.as_primitive::<Int64Type>();
+        if counts.len() != n_steps
+            || counts.null_count() > 0
+            || counts.values().iter().any(|count| *count < 1)
+        {
+            return plan_err!(
+                "steps_in_order: `counts` must be {n_steps} numbers above 0, one for each step"
+            );
+        }
+        Ok(())
+    }
+
+    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
+        let arrays = args.iter().map(|arg| arg.to_array(n_rows)).collect::<Result<Vec<_>>>()?;
+        let (events, counts) = (arrays[0].as_list::<i32>(), arrays[1].as_list::<i32>());
+        let elements = Elements::new(events.values().as_struct())?;
         let held: BooleanArray = (0..events.len())
             .map(|row| {
                 let counts = counts.value(row);
@@ -88,11 +115,7 @@ impl ScalarUDFImpl for StepsInOrder {
                 Some(elements.hold(places, counts))
             })
             .collect();
-        Ok(ColumnarValue::Array(Arc::new(held)))
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.doc()
+        Ok(Arc::new(held))
     }
 }
 

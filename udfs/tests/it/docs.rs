@@ -11,18 +11,13 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 /// Name, aliases and documentation of every function.
 fn all() -> Vec<(String, Vec<String>, Option<Documentation>)> {
     let mut all = vec![];
-    for f in registry::all_scalar() {
-        all.push((f.name().to_string(), f.aliases().to_vec(), f.documentation().cloned()));
-    }
-    for f in registry::all_aggregate() {
-        all.push((f.name().to_string(), f.aliases().to_vec(), f.documentation().cloned()));
-    }
-    for f in registry::all_window() {
-        all.push((f.name().to_string(), f.aliases().to_vec(), f.documentation().cloned()));
-    }
-    for f in registry::all_higher_order() {
-        all.push((f.name().to_string(), f.aliases().to_vec(), f.documentation().cloned()));
-    }
+    let mut add = |name: &str, aliases: &[String], documentation: Option<&Documentation>| {
+        all.push((name.to_string(), aliases.to_vec(), documentation.cloned()));
+    };
+    registry::all_scalar().iter().for_each(|f| add(f.name(), f.aliases(), f.documentation()));
+    registry::all_aggregate().iter().for_each(|f| add(f.name(), f.aliases(), f.documentation()));
+    registry::all_window().iter().for_each(|f| add(f.name(), f.aliases(), f.documentation()));
+    registry::all_higher_order().iter().for_each(|f| add(f.name(), f.aliases(), f.documentation()));
     all
 }
 
@@ -100,7 +95,7 @@ fn page() -> String {
             write!(page, "{} [`{name}`](#{name})", if i == 0 { "" } else { "," }).unwrap();
         }
     }
-    page.push('\n');
+    page.push_str("\n- [where answers differ from ClickHouse's](#clickhouse)\n");
     for (family, functions) in &families {
         writeln!(page, "\n## {family}").unwrap();
         for (name, d) in functions {
@@ -127,6 +122,7 @@ fn page() -> String {
             }
         }
     }
+    write!(page, "\n{}", include_str!("../../src/clickhouse.md")).unwrap();
     page
 }
 

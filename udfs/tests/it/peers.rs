@@ -22,7 +22,10 @@ fn plain(column: &ArrayRef, row: usize) -> Value {
     }
     match column.data_type() {
         DataType::Boolean => Value::from(i64::from(column.as_boolean().value(row))),
-        DataType::Utf8 => Value::from(column.as_string::<i32>().value(row)),
+        text if text.is_string() => {
+            let text = arrow::compute::cast(&column.slice(row, 1), &DataType::Utf8).unwrap();
+            Value::from(text.as_string::<i32>().value(0))
+        }
         DataType::Float64 => Value::from(column.as_primitive::<Float64Type>().value(row)),
         DataType::List(_) => {
             let items = column.as_list::<i32>().value(row);
@@ -32,8 +35,8 @@ fn plain(column: &ArrayRef, row: usize) -> Value {
             column.as_struct().columns().iter().map(|field| plain(field, row)).collect::<Vec<_>>(),
         ),
         _ => {
-            let number = arrow::compute::cast(column, &DataType::Int64).unwrap();
-            Value::from(number.as_primitive::<Int64Type>().value(row))
+            let number = arrow::compute::cast(&column.slice(row, 1), &DataType::Int64).unwrap();
+            Value::from(number.as_primitive::<Int64Type>().value(0))
         }
     }
 }
