@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type, TimeUnit};
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{DataType, Int64Type};
 use chrono::{Datelike, NaiveDate};
 use datafusion::common::{Result, internal_err};
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
 
-use crate::args::{plain, wrong_arity, wrong_type};
+use super::function::{Function, scalar_udf};
+use crate::args::{coerce_integer, plain, wrong_arity, wrong_type};
+use crate::kernel::span::Scale;
+use crate::ticks::Ticks;
 
 /// `with_year(time, year)`
 pub fn with_year_udf() -> Arc<ScalarUDF> {
-    Arc::new(ScalarUDF::new_from_impl(WithYear { signature: Signature::user_defined(Volatility::Immutable) }))
+    scalar_udf::<WithYear>()
 }
 
 #[user_doc(
@@ -34,78 +35,53 @@ pub fn with_year_udf() -> Arc<ScalarUDF> {
     argument(name = "time", description = "A date or a timestamp."),
     argument(name = "year", description = "The year.")
 )]
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct WithYear {
-    signature: Signature,
-}
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct WithYear;
 
-impl ScalarUDFImpl for WithYear {
-    fn name(&self) -> &str {
-        "with_year"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        let [time, _] = arg_types else { return wrong_arity(self.name(), "(time, year)", arg_types.len()) };
-        let time = match plain(time) {
-            DataType::Date32 | DataType::Date64 | DataType::Null => DataType::Date32,
-            timestamp @ DataType::Timestamp(..) => timestamp.clone(),
-            _ => return Err(wrong_type(self.name(), "time", "a date or a timestamp", time)),
-        };
-        Ok(vec![time, DataType::Int64])
-    }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        match arg_types.first() {
-            Some(time) => Ok(time.clone()),
-            None => internal_err!("with_year planned without arguments"),
-        }
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let [time, year] = &arrays[..] else {
-            return internal_err!("with_year planned with {} arguments", arrays.len());
-        };
-        let ticks_a_day = match time.data_type() {
-            DataType::Timestamp(TimeUnit::Second, _) => 86_400,
-            DataType::Timestamp(TimeUnit::Millisecond, _) => 86_400_000,
-            DataType::Timestamp(TimeUnit::Microsecond, _) => 86_400_000_000,
-            DataType::Timestamp(TimeUnit::Nanosecond, _) => 86_400_000_000_000,
-            _ => 1,
-        };
-        let whole = |array: &ArrayRef| -> Result<ArrayRef> {
-            // A date becomes a whole number of days only by way of its 32 bits.
-            let array = match array.data_type() {
-                DataType::Date32 => cast(array, &DataType::Int32)?,
-                _ => Arc::clone(array),
-            };
-            Ok(cast(&array, &DataType::Int64)?)
-        };
-        let (ticks, years) = (whole(time)?, whole(year)?);
-        let (ticks, years) = (ticks.as_primitive::<Int64Type>(), years.as_primitive::<Int64Type>());
-        let moved: PrimitiveArray<Int64Type> = (0..ticks.len())
-            .map(|row| {
-                if ticks.is_null(row) || years.is_null(row) {
-                    return None;
-                }
-                moved(ticks.value(row), years.value(row), ticks_a_day)
-            })
-            .collect();
-        let moved: ArrayRef = match time.data_type() {
-            DataType::Date32 => cast(&cast(&moved, &DataType::Int32)?, &DataType::Date32)?,
-            other => cast(&moved, other)?,
-        };
-        Ok(ColumnarValue::Array(moved))
-    }
+impl Function for WithYear {
+    const NAME: &'static str = "with_year";
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
     }
+
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
+        let [time, year] = types else { return wrong_arity(Self::NAME, "(time, year)", types.len()) };
+        let time = match plain(time) {
+            DataType::Date32 | DataType::Date64 | DataType::Null => DataType::Date32,
+            timestamp @ DataType::Timestamp(..) => timestamp.clone(),
+            _ => return Err(wrong_type(Self::NAME, "time", "a date or a timestamp", time)),
+        };
+        Ok(vec![time, coerce_integer(Self::NAME, "year", year)?])
+    }
+
+    fn return_type(types: &[DataType]) -> Result<DataType> {
+        Ok(types[0].clone())
+    }
+
+    fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> {
+        let (times, years) = (args[0].to_array(n_rows)?, args[1].to_array(n_rows)?);
+        let Some(scale) = Scale::of(times.data_type()) else {
+            return internal_err!("with_year planned with {}", times.data_type());
+        };
+        let ticks_a_day = NANOS_A_DAY / scale.tick_nanos();
+        let ticks = Ticks::of(&times)?;
+        let years = years.as_primitive::<Int64Type>();
+        let moved = (0..n_rows).map(|row| {
+            if ticks.is_valid(row) && years.is_valid(row) {
+                moved(ticks.values[row], years.value(row), ticks_a_day)
+            } else {
+                None
+            }
+        });
+        let moved = moved.collect::<Vec<_>>();
+        let nulls = NullBuffer::from_iter(moved.iter().map(Option::is_some));
+        let values = moved.into_iter().map(Option::unwrap_or_default).collect();
+        Ticks::into_array(values, Some(nulls), times.data_type())
+    }
 }
+
+const NANOS_A_DAY: i64 = 86_400_000_000_000;
 
 fn moved(ticks: i64, year: i64, ticks_a_day: i64) -> Option<i64> {
     let (days, rest) = (ticks.div_euclid(ticks_a_day), ticks.rem_euclid(ticks_a_day));
