@@ -27,6 +27,8 @@ fn every_function_is_documented() {
         let documentation = documentation.unwrap_or_else(|| panic!("{name} has no documentation"));
         assert!(documentation.sql_example.is_some(), "{name} has no example");
         assert!(documentation.syntax_example.starts_with(&name), "syntax of {name}");
+        let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/slt/functions/{name}.slt"));
+        assert!(cases.exists(), "{name} has no {}", cases.display());
         for related in documentation.related_udfs.iter().flatten() {
             let known = all().iter().any(|(name, aliases, _)| name == related || aliases.contains(related));
             assert!(known, "{name} is related to the unknown {related}");
