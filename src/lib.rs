@@ -2,9 +2,11 @@
 
 pub mod audience;
 pub mod cli;
+pub mod compile;
 pub mod diagnostic;
 pub mod engine;
 pub mod error;
+pub mod evaluation;
 pub mod layout;
 pub mod planner;
 pub mod pql;

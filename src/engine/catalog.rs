@@ -10,6 +10,7 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
+use crate::evaluation::MembersExec;
 use crate::session::{CATALOG, PUBLIC};
 use crate::warehouse::Kind;
 
@@ -167,6 +168,15 @@ impl TableProvider for LiveSegment {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        if filters.is_empty()
+            && let Some((tables, prepared)) = Box::pin(self.scope.segment_program(&self.name)).await?
+        {
+            let schema = match projection {
+                Some(columns) => Arc::new(self.schema.project(columns)?),
+                None => Arc::clone(&self.schema),
+            };
+            return Ok(Arc::new(MembersExec::new(Arc::new(prepared), tables, schema, limit)));
+        }
         let mut plan = LogicalPlanBuilder::from(self.scope.segment_plan(&self.name).await?);
         if let Some(condition) =
             datafusion::logical_expr::utils::conjunction(filters.iter().cloned().map(unqualified))

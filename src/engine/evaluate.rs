@@ -3,7 +3,7 @@
 mod members;
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +16,7 @@ use futures::FutureExt;
 use crate::audience::{Change, Run};
 use crate::diagnostic::Kind;
 use crate::error::{Error, Result};
+use crate::evaluation;
 use crate::planner;
 use crate::profile::Bound;
 use crate::resolve::Program;
@@ -26,6 +27,7 @@ use crate::warehouse;
 
 use super::Session;
 use super::scope::{Scope, parse_rule, source_of};
+use super::tables::ScopeTables;
 
 use members::Members;
 
@@ -99,13 +101,21 @@ impl Session {
         let started = Instant::now();
         let progress = self.remembered(|state| state.progress.clone());
         let Batch { bound, mut rules } = batch;
-        let program = loop {
+        let tables = ScopeTables::new(scope);
+        let (program, prepared, rest) = loop {
             let program = resolve(scope, &bound, &mut rules, as_of, report);
             if program.rules.is_empty() {
                 return Ok(());
             }
-            // Planning fails for the whole statement: each rule alone tells whose fault it is.
-            if let Err(error) = plans(scope, &program).await {
+            let program = Arc::new(program);
+            let prepared = evaluation::prepare(&tables, &program).await?;
+            // What the program cannot say is left to the general plan. Planning fails for all of it at once: each
+            // rule alone tells whose fault it is.
+            let rest =
+                part(scope, &bound, &rules, &program, prepared.refused().iter().map(|(at, _)| *at), as_of);
+            if !rest.rules.is_empty()
+                && let Err(error) = plans(scope, &rest).await
+            {
                 let before = rules.len();
                 drop_unplannable(scope, &bound, &mut rules, report).await;
                 if rules.len() == before {
@@ -113,10 +123,21 @@ impl Session {
                 }
                 continue;
             }
-            break program;
+            break (program, prepared, rest);
         };
         let mut members = Members::default();
-        let mut pending = vec![program];
+        let mut pending = vec![rest];
+        if prepared.rules().next().is_some() {
+            match members.run(&tables, &prepared, &program, progress.as_deref()).await {
+                Ok(()) => {}
+                // The general plan says which rule it is, and evaluates the others.
+                Err(error) if matches!(error.kind(), Kind::Execution | Kind::Unsupported) => {
+                    pending = vec![Arc::unwrap_or_clone(program)];
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        pending.retain(|program| !program.rules.is_empty());
         while let Some(program) = pending.pop() {
             match members.collect(scope, &program, progress.as_deref()).await {
                 Ok(()) => {}
@@ -176,7 +197,15 @@ impl Session {
             if program.rules.is_empty() {
                 continue;
             }
-            let sql = planner::evaluation(&program);
+            let program = Arc::new(program);
+            let prepared = evaluation::prepare(&ScopeTables::new(&scope), &program).await?;
+            rows.push(("program", prepared.describe()));
+            let refused = prepared.refused().iter().map(|(at, _)| *at);
+            let rest = part(&scope, &batch.bound, &batch.rules, &program, refused, as_of.is_some());
+            if rest.rules.is_empty() {
+                continue;
+            }
+            let sql = planner::evaluation(&rest);
             let state = scope.state();
             let plan = state.optimize(&scope.plan_sql(&sql).await?)?;
             let physical = state.create_physical_plan(&plan).await?;
@@ -282,13 +311,23 @@ fn halves(
     program: &Program,
     as_of: bool,
 ) -> (Program, Program) {
-    let names: Vec<&str> = program.rules.iter().map(|rule| rule.name.as_str()).collect();
-    let (left, right) = names.split_at(names.len() / 2);
-    let part = |wanted: &[&str]| {
-        let mut part: Vec<_> =
-            rules.iter().filter(|(segment, _)| wanted.contains(&segment.name.as_str())).cloned().collect();
-        // All of them have resolved before.
-        resolve(scope, bound, &mut part, as_of, &mut Report::new(scope.now, true))
-    };
-    (part(left), part(right))
+    let (n, half) = (program.rules.len(), program.rules.len() / 2);
+    let part = |range: std::ops::Range<usize>| part(scope, bound, rules, program, range, as_of);
+    (part(0..half), part(half..n))
+}
+
+/// The program of some of a program's rules.
+fn part(
+    scope: &Scope,
+    bound: &Arc<Bound>,
+    rules: &[(Arc<Segment>, Expr)],
+    program: &Program,
+    wanted: impl Iterator<Item = usize>,
+    as_of: bool,
+) -> Program {
+    let wanted: HashSet<&str> = wanted.map(|at| program.rules[at].name.as_str()).collect();
+    let mut part: Vec<_> =
+        rules.iter().filter(|(segment, _)| wanted.contains(segment.name.as_str())).cloned().collect();
+    // All of them have resolved before.
+    resolve(scope, bound, &mut part, as_of, &mut Report::new(scope.now, true))
 }

@@ -16,6 +16,7 @@ mod names;
 mod plan;
 mod scope;
 mod system;
+mod tables;
 mod translate;
 
 use std::collections::HashMap;

@@ -17,6 +17,7 @@ use crate::audience::Stored;
 use crate::bug;
 use crate::diagnostic::{Diagnostic, Kind, Source};
 use crate::error::{Error, Result};
+use crate::evaluation;
 use crate::planner;
 use crate::pql;
 use crate::profile::{Bound, ProfileStore, Referrer, column_names};
@@ -29,6 +30,7 @@ use crate::warehouse::{self, Snapshot};
 use super::Engine;
 use super::catalog::Catalogs;
 use super::entry::{Relation, Typed};
+use super::tables::ScopeTables;
 
 /// How deep views and live segments may stand on each other.
 const DEPTH_LIMIT: usize = 16;
@@ -288,6 +290,23 @@ impl Scope {
         let rule = parse_rule(self, &segment, &bound).map_err(|error| error.in_source(&source))?;
         let program = self.resolve(name, &rule, &bound).map_err(|error| error.in_source(&source))?;
         Ok(planner::to_sql(&program))
+    }
+
+    /// A segment as an evaluation program; `None` where the general plan serves it better: a rule about attributes
+    /// alone, or one that a program cannot say.
+    pub(super) async fn segment_program(
+        self: &Arc<Self>,
+        name: &str,
+    ) -> Result<Option<(Arc<ScopeTables>, evaluation::Prepared)>> {
+        let segment = self.segment(name)?.ok_or_else(|| self.unknown_segment(name))?;
+        let bound = self.bound(&segment.store).await?;
+        let source = source_of(&segment);
+        let rule = parse_rule(self, &segment, &bound).map_err(|error| error.in_source(&source))?;
+        let program = self.resolve(name, &rule, &bound).map_err(|error| error.in_source(&source))?;
+        let tables = Arc::new(ScopeTables::new(&self.deeper()?));
+        let prepared = evaluation::prepare(&*tables, &Arc::new(program)).await?;
+        let serves = prepared.reads_events() && prepared.rules().next().is_some();
+        Ok(serves.then_some((tables, prepared)))
     }
 
     /// The plan of a live segment.

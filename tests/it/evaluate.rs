@@ -72,11 +72,19 @@ async fn all_rules_share_one_scan_of_the_events() {
         run(&session, &format!("CREATE SEGMENT s{at} AS {rule}")).await.unwrap();
     }
     let plan = show(&session, "EXPLAIN EVALUATE ALL SEGMENTS").await;
+    assert!(plan.contains("rules in the program: 100"), "{plan}");
+    assert_eq!(plan.matches("event table events:").count(), 1, "events are read once:\n{plan}");
+    // What a program cannot say shares one scan too.
+    for at in 0..10 {
+        let rule = format!("top_n(times(price > {at}), 2)");
+        run(&session, &format!("CREATE SEGMENT top{at} AS {rule}")).await.unwrap();
+    }
+    let plan = show(&session, "EXPLAIN EVALUATE ALL SEGMENTS").await;
     let physical = &plan[plan.find("physical_plan").unwrap()..];
     let scans = physical.matches("DataSourceExec").count();
     assert_eq!(scans, 2, "profiles and events once each:\n{physical}");
     let report = show(&session, "EVALUATE ALL SEGMENTS").await;
-    assert_eq!(report.matches("| evaluated |").count(), 100, "{report}");
+    assert_eq!(report.matches("| evaluated |").count(), 110, "{report}");
 }
 
 #[tokio::test]

@@ -1,20 +1,25 @@
-//! Every case by way of SQL: lowered, resolved, planned and run by DataFusion.
+//! Every case by way of SQL and of the evaluation program: lowered, resolved, planned and run by DataFusion.
 
 use std::sync::Arc;
 
 use arrow::array::AsArray;
+use arrow::datatypes::DataType;
+use async_trait::async_trait;
+use coterie::evaluation::{Tables, prepare};
 use coterie::planner::members;
 use coterie::profile::Bound;
-use coterie::resolve::{Member, Segments, resolve};
+use coterie::resolve::{Member, Program, Segments, resolve};
 use coterie::segment::Language;
 use coterie::session::Registered;
 use coterie::statement::Dialect;
 use coterie::{diagnostic, pql};
+use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::DFParserBuilder;
+use datafusion::sql::parser::{DFParserBuilder, Statement};
 
 use crate::cases::{Case, cases};
 use crate::fixture::{context, now, store, table};
@@ -44,7 +49,48 @@ fn session() -> SessionContext {
     ctx
 }
 
-fn sql(case: &Case, store: &Arc<Bound>, state: &SessionState) -> Result<String, String> {
+fn parse(sql: &str) -> Result<Statement, DataFusionError> {
+    let dialect = Dialect::default();
+    DFParserBuilder::new(sql).with_dialect(&dialect).with_recursion_limit(400).build()?.parse_statement()
+}
+
+/// Where names in an evaluation lead: to the fixture.
+struct Fixture {
+    ctx: SessionContext,
+    state: SessionState,
+}
+
+#[async_trait]
+impl Tables for Fixture {
+    fn state(&self) -> &SessionState {
+        &self.state
+    }
+
+    async fn plan(&self, sql: &str) -> coterie::error::Result<LogicalPlan> {
+        Ok(self.state.statement_to_plan(parse(sql)?).await?)
+    }
+
+    async fn provider(&self, table: &str) -> coterie::error::Result<Arc<dyn TableProvider>> {
+        Ok(self.ctx.table_provider(table).await?)
+    }
+}
+
+/// The members by way of the evaluation program; `None` where it refuses the rule.
+async fn evaluated(fixture: &Fixture, program: Program) -> Result<Option<Vec<String>>, String> {
+    let prepared = prepare(fixture, &Arc::new(program)).await.map_err(|error| error.to_string())?;
+    if !prepared.refused().is_empty() {
+        return Ok(None);
+    }
+    let outcome = prepared.run(fixture, true, &Arc::default()).await.map_err(|error| error.to_string())?;
+    let keys = arrow::compute::cast(&outcome.keys, &DataType::Utf8).unwrap();
+    let mut ids: Vec<String> =
+        outcome.members[0].1.iter().map(|at| keys.as_string::<i32>().value(at as usize).to_owned()).collect();
+    ids.sort();
+    Ok(Some(ids))
+}
+
+/// A case's rule over the fixture's store.
+fn program(case: &Case, store: &Arc<Bound>, state: &SessionState) -> Result<Program, String> {
     let language = if case.json { Language::PqlJson } else { Language::Pql };
     let context = context(store);
     let query = pql::compile(&case.pql, language, &context).map_err(|faults| format!("{faults:?}"))?;
@@ -56,19 +102,12 @@ fn sql(case: &Case, store: &Arc<Bound>, state: &SessionState) -> Result<String, 
         now: now(),
         as_of: false,
     };
-    let program = resolve(&case.id, &rule, context).map_err(|fault| fault.to_string())?;
-    Ok(members(&program))
+    resolve(&case.id, &rule, context).map_err(|fault| fault.to_string())
 }
 
 async fn run(ctx: &SessionContext, sql: &str) -> Result<Vec<String>, String> {
     let batches = async {
-        let dialect = Dialect::default();
-        let statement = DFParserBuilder::new(sql)
-            .with_dialect(&dialect)
-            .with_recursion_limit(400)
-            .build()?
-            .parse_statement()?;
-        let plan = ctx.state().statement_to_plan(statement).await?;
+        let plan = ctx.state().statement_to_plan(parse(sql)?).await?;
         ctx.execute_logical_plan(plan).await?.collect().await
     };
     let batches = batches.await.map_err(|error: DataFusionError| error.to_string())?;
@@ -86,19 +125,21 @@ async fn cases_hold_as_sql() {
     let store = store();
     let state = ctx.state();
     let only = std::env::var("PQL_CASE").ok();
+    let fixture = Fixture { ctx: ctx.clone(), state: ctx.state() };
     let mut wrong = vec![];
-    let mut right = 0;
+    let (mut right, mut in_program) = (0, 0);
     for case in cases() {
         if case.error.is_some() || only.as_ref().is_some_and(|only| !case.id.starts_with(only.as_str())) {
             continue;
         }
-        let sql = match sql(&case, &store, &state) {
-            Ok(sql) => sql,
+        let program = match program(&case, &store, &state) {
+            Ok(program) => program,
             Err(error) => {
                 wrong.push(format!("{}: {}\n  {error}", case.id, case.pql));
                 continue;
             }
         };
+        let sql = members(&program);
         if only.is_some() {
             println!("{}: {}\n{sql}\n", case.id, case.pql);
         }
@@ -110,7 +151,18 @@ async fn cases_hold_as_sql() {
             )),
             Err(error) => wrong.push(format!("{}: {}\n{sql}\n  {error}", case.id, case.pql)),
         }
+        match evaluated(&fixture, program).await {
+            Ok(None) => {}
+            Ok(Some(found)) if found == case.expect => in_program += 1,
+            Ok(Some(found)) => wrong.push(format!(
+                "{}: {}\n  the program found {found:?}\n  expected {:?}",
+                case.id, case.pql, case.expect
+            )),
+            Err(error) => wrong.push(format!("{}: {}\n  the program: {error}", case.id, case.pql)),
+        }
     }
+    println!("{in_program} of {right} by the evaluation program");
+    assert!(in_program > right / 2, "{in_program} of {right} by the evaluation program");
     assert!(wrong.is_empty(), "{right} right, {} wrong\n{}", wrong.len(), wrong.join("\n\n"));
 }
 
@@ -125,14 +177,29 @@ async fn random_queries_agree() {
     let store = store();
     let state = ctx.state();
     let profiles = profiles();
+    let fixture = Fixture { ctx: ctx.clone(), state: ctx.state() };
     let mut wrong = vec![];
     for seed in seed..seed + count {
         let case = Case { id: format!("random {seed}"), pql: query(seed), ..Case::default() };
         let expected = members_as_interpreted(&pql::parse(&case.pql).unwrap(), &profiles);
-        let found = match sql(&case, &store, &state) {
-            Ok(sql) => run(&ctx, &sql).await.map_err(|error| format!("{error}\n{sql}")),
-            Err(error) => Err(error),
+        let program = program(&case, &store, &state);
+        let found = match &program {
+            Ok(program) => {
+                let sql = members(program);
+                run(&ctx, &sql).await.map_err(|error| format!("{error}\n{sql}"))
+            }
+            Err(error) => Err(error.clone()),
         };
+        if let Ok(program) = program {
+            match evaluated(&fixture, program).await {
+                Ok(None) => {}
+                Ok(Some(found)) if found == expected => {}
+                other => wrong.push(format!(
+                    "{}: {}\n  the program found {other:?}\n  expected {expected:?}",
+                    case.id, case.pql
+                )),
+            }
+        }
         if found.as_ref() != Ok(&expected) {
             wrong.push(format!("{}: {}\n  found {found:?}\n  expected {expected:?}", case.id, case.pql));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, new_empty_array};
 use arrow::compute::{concat, filter, is_not_null, prep_null_mask_filter};
@@ -13,9 +14,10 @@ use futures::StreamExt;
 use roaring::RoaringBitmap;
 
 use crate::bug;
-use crate::diagnostic::{Diagnostic, Kind};
+use crate::diagnostic::Kind;
 use crate::engine::scope::Scope;
 use crate::error::Result;
+use crate::evaluation::{Prepared, Tables, Watch, repeated};
 use crate::planner;
 use crate::profile::Bound;
 use crate::resolve::Program;
@@ -68,6 +70,45 @@ impl Members {
         }
         pass.figures.bytes_scanned = metric(&physical, "bytes_scanned");
         self.merge(pass, program)
+    }
+
+    /// Runs a prepared program and adds its members.
+    pub(super) async fn run(
+        &mut self,
+        tables: &dyn Tables,
+        prepared: &Prepared,
+        program: &Program,
+        progress: Option<&dyn Progress>,
+    ) -> Result<()> {
+        let watch = Arc::new(Watch::default());
+        let run = prepared.run(tables, true, &watch);
+        let mut run = std::pin::pin!(run);
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(100));
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut run => break outcome?,
+                _ = ticks.tick(), if progress.is_some() => {
+                    if let Some(progress) = progress {
+                        let total = watch.total.load(Relaxed);
+                        progress.read(watch.rows.load(Relaxed), (total > 0).then_some(total));
+                    }
+                }
+            }
+        };
+        let converter = RowConverter::new(vec![SortField::new(outcome.keys.data_type().clone())])
+            .map_err(|error| bug!("profile keys cannot be compared: {error}"))?;
+        self.figures = Figures {
+            profiles: outcome.keys.len() as u64,
+            null_keys: outcome.null_keys,
+            events: outcome.events,
+            orphan_events: outcome.orphans.unwrap_or_default(),
+            bytes_scanned: outcome.bytes,
+            ..Figures::default()
+        };
+        self.keys = Some(Keys { array: outcome.keys, converter, positions: None });
+        let names = |(at, members): (usize, RoaringBitmap)| (program.rules[at].name.clone(), members);
+        self.members.extend(outcome.members.into_iter().map(names));
+        Ok(())
     }
 
     fn merge(&mut self, pass: Pass, program: &Program) -> Result<()> {
@@ -142,13 +183,7 @@ fn unique(rows: &arrow::row::Rows, keys: &ArrayRef, table: &str, column: &str) -
     let mut seen = HashSet::with_capacity(rows.num_rows());
     let mut twice = rows.iter().enumerate().filter(|(_, row)| !seen.insert(*row)).map(|(at, _)| at);
     let Some(first) = twice.next() else { return Ok(()) };
-    let more = twice.count();
-    let value = arrow::util::display::array_value_to_string(keys, first).unwrap_or_default();
-    let more = if more > 0 { format!(", and {more} more rows repeat a key") } else { String::new() };
-    let message = format!("the profile key `{value}` stands in more than one row of `{table}`{more}");
-    Err(Diagnostic::new(Kind::Data, message)
-        .help(format!("a profile is one row: declare the store on a view with one row for each `{column}`"))
-        .into())
+    Err(repeated(keys, first, twice.count(), table, column))
 }
 
 /// One run of one program.

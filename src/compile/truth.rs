@@ -1,0 +1,182 @@
+//! Three-valued conditions as two-valued trees: a condition asked for one of its truth values.
+
+use crate::segment::{BinaryOp, Expr, Node, Test, UnaryOp, Value};
+
+/// Which truth value of a condition is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Want {
+    /// It is TRUE.
+    True,
+    /// It is FALSE.
+    False,
+    /// It is FALSE or NULL.
+    NotTrue,
+    /// It is TRUE or NULL.
+    NotFalse,
+}
+
+impl Want {
+    /// What is asked of `x` where this is asked of `NOT x`.
+    #[must_use]
+    pub fn flipped(self) -> Self {
+        match self {
+            Self::True => Self::False,
+            Self::False => Self::True,
+            Self::NotTrue => Self::NotFalse,
+            Self::NotFalse => Self::NotTrue,
+        }
+    }
+
+    /// The opposite answer to the same question.
+    #[must_use]
+    pub fn negated(self) -> Self {
+        match self {
+            Self::True => Self::NotTrue,
+            Self::False => Self::NotFalse,
+            Self::NotTrue => Self::True,
+            Self::NotFalse => Self::False,
+        }
+    }
+
+    /// Whether a truth value is what is asked for.
+    pub fn holds(self, truth: Option<bool>) -> bool {
+        match self {
+            Self::True => truth == Some(true),
+            Self::False => truth == Some(false),
+            Self::NotTrue => truth != Some(true),
+            Self::NotFalse => truth != Some(false),
+        }
+    }
+
+    /// Whether TRUE is an answer to it: of a condition that is never NULL nothing else matters.
+    pub fn is_positive(self) -> bool {
+        matches!(self, Self::True | Self::NotFalse)
+    }
+}
+
+/// A two-valued condition over leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tree {
+    /// Always so.
+    Constant(bool),
+    /// The leaf holds.
+    Leaf(usize),
+    /// The leaf does not hold.
+    Not(usize),
+    /// All hold.
+    All(Vec<Tree>),
+    /// Some holds.
+    Any(Vec<Tree>),
+}
+
+impl Tree {
+    /// The conjunction.
+    pub fn all(parts: impl IntoIterator<Item = Self>) -> Self {
+        Self::join(parts, true)
+    }
+
+    /// The disjunction.
+    pub fn any(parts: impl IntoIterator<Item = Self>) -> Self {
+        Self::join(parts, false)
+    }
+
+    fn join(parts: impl IntoIterator<Item = Self>, all: bool) -> Self {
+        let mut kept: Vec<Self> = vec![];
+        for part in parts {
+            match part {
+                // TRUE adds nothing to a conjunction and decides a disjunction.
+                Self::Constant(value) if value == all => {}
+                Self::Constant(value) => return Self::Constant(value),
+                Self::All(parts) if all => kept.extend(parts),
+                Self::Any(parts) if !all => kept.extend(parts),
+                part if kept.contains(&part) => {}
+                part => kept.push(part),
+            }
+        }
+        match kept.len() {
+            0 => Self::Constant(all),
+            1 => kept.remove(0),
+            _ if all => Self::All(kept),
+            _ => Self::Any(kept),
+        }
+    }
+
+    /// The opposite.
+    #[must_use]
+    pub fn negated(self) -> Self {
+        match self {
+            Self::Constant(value) => Self::Constant(!value),
+            Self::Leaf(leaf) => Self::Not(leaf),
+            Self::Not(leaf) => Self::Leaf(leaf),
+            Self::All(parts) => Self::any(parts.into_iter().map(Self::negated)),
+            Self::Any(parts) => Self::all(parts.into_iter().map(Self::negated)),
+        }
+    }
+
+    /// Whether the tree holds, given which leaves do.
+    pub fn holds(&self, leaf: &impl Fn(usize) -> bool) -> bool {
+        match self {
+            Self::Constant(value) => *value,
+            Self::Leaf(at) => leaf(*at),
+            Self::Not(at) => !leaf(*at),
+            Self::All(parts) => parts.iter().all(|part| part.holds(leaf)),
+            Self::Any(parts) => parts.iter().any(|part| part.holds(leaf)),
+        }
+    }
+
+    /// Calls `f` with every leaf.
+    pub fn visit(&self, f: &mut impl FnMut(usize)) {
+        match self {
+            Self::Constant(_) => {}
+            Self::Leaf(at) | Self::Not(at) => f(*at),
+            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.visit(f)),
+        }
+    }
+}
+
+/// The condition asked for a truth value: boolean operators are taken apart, `leaf` says what the rest is.
+pub(super) fn truth<E>(
+    expr: &Expr,
+    want: Want,
+    leaf: &mut impl FnMut(&Expr, Want) -> Result<Tree, E>,
+) -> Result<Tree, E> {
+    match &expr.node {
+        Node::Literal(Value::Boolean(value)) => Ok(Tree::Constant(want.holds(Some(*value)))),
+        Node::Literal(Value::Null) => Ok(Tree::Constant(want.holds(None))),
+        Node::Binary { op: op @ (BinaryOp::And | BinaryOp::Or), left, right } => {
+            // A conjunction is TRUE where both parts are, not FALSE where neither is: the same question to both.
+            // It is FALSE where some part is: any answer does.
+            let every = (*op == BinaryOp::And) == want.is_positive();
+            let parts = [truth(left, want, leaf)?, truth(right, want, leaf)?];
+            Ok(if every { Tree::all(parts) } else { Tree::any(parts) })
+        }
+        Node::Unary { op: UnaryOp::Not, expr } => truth(expr, want.flipped(), leaf),
+        Node::Is { expr: inner, test: test @ (Test::True | Test::False | Test::Unknown), negated } => {
+            let positive = want.is_positive() != *negated;
+            let ask = |want: Want| if positive { want } else { want.negated() };
+            match test {
+                Test::True => truth(inner, ask(Want::True), leaf),
+                Test::False => truth(inner, ask(Want::False), leaf),
+                _ => {
+                    let parts = [Want::NotTrue, Want::NotFalse].map(|want| truth(inner, ask(want), leaf));
+                    let [left, right] = parts;
+                    let parts = [left?, right?];
+                    Ok(if positive { Tree::all(parts) } else { Tree::any(parts) })
+                }
+            }
+        }
+        Node::Call(call) if call.name == "coalesce" && call.over.is_none() => match &call.args[..] {
+            [inner, Expr { node: Node::Literal(Value::Boolean(otherwise)), .. }] => {
+                let positive = if *otherwise { Want::NotFalse } else { Want::True };
+                truth(inner, if want.is_positive() { positive } else { positive.negated() }, leaf)
+            }
+            _ => leaf(expr, want),
+        },
+        Node::Between { expr: inner, low, high, negated } => {
+            let bound = |op, bound: &Expr| (**inner).clone().binary(op, bound.clone());
+            let within = bound(BinaryOp::GtEq, low).binary(BinaryOp::And, bound(BinaryOp::LtEq, high));
+            truth(&within.at(expr.span), if *negated { want.flipped() } else { want }, leaf)
+        }
+        _ => leaf(expr, want),
+    }
+}

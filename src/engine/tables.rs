@@ -1,0 +1,46 @@
+//! Where names in an evaluation lead: to the tables of a statement's scope.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+
+use crate::bug;
+use crate::error::Result;
+use crate::evaluation::Tables;
+
+use super::scope::Scope;
+
+/// A scope with one session state for all that an evaluation plans.
+#[derive(Debug)]
+pub(super) struct ScopeTables {
+    scope: Arc<Scope>,
+    state: SessionState,
+}
+
+impl ScopeTables {
+    pub(super) fn new(scope: &Arc<Scope>) -> Self {
+        Self { scope: Arc::clone(scope), state: scope.state() }
+    }
+}
+
+#[async_trait]
+impl Tables for ScopeTables {
+    fn state(&self) -> &SessionState {
+        &self.state
+    }
+
+    async fn plan(&self, sql: &str) -> Result<LogicalPlan> {
+        self.scope.plan_sql(sql).await
+    }
+
+    async fn provider(&self, table: &str) -> Result<Arc<dyn TableProvider>> {
+        let reference = TableReference::parse_str(table);
+        let schema = self.state.schema_for_ref(reference.clone())?;
+        let provider = schema.table(reference.table()).await?;
+        provider.ok_or_else(|| bug!("the table `{table}` has vanished"))
+    }
+}

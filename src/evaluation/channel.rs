@@ -1,0 +1,134 @@
+//! Values that are kept of events, each in eight bytes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringArray, UInt32Array,
+};
+use arrow::buffer::NullBuffer;
+use arrow::compute::{cast, take};
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use hashbrown::HashMap;
+
+use crate::bug;
+use crate::error::Result;
+
+use super::bind::RowExpr;
+
+/// A channel: what is kept of events, and how.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) expr: RowExpr,
+    kind: Kind,
+    texts: Mutex<Texts>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Anything that is a whole number inside: also dates, timestamps and booleans.
+    Whole,
+    Float,
+    /// The position of the string among all that were seen.
+    Text,
+}
+
+/// The strings seen by all threads.
+#[derive(Debug, Default)]
+struct Texts {
+    codes: HashMap<Box<str>, u32>,
+    all: Vec<Box<str>>,
+}
+
+impl Channel {
+    /// A channel for an expression; `None` where its type does not fit.
+    pub(super) fn new(expr: RowExpr) -> Option<Self> {
+        let kind = match &expr.data_type {
+            DataType::Boolean
+            | DataType::Int8
+            | DataType::Int16
+            | DataType::Int32
+            | DataType::Int64
+            | DataType::UInt8
+            | DataType::UInt16
+            | DataType::UInt32
+            | DataType::Date32
+            | DataType::Timestamp(..) => Kind::Whole,
+            DataType::Float32 | DataType::Float64 => Kind::Float,
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Kind::Text,
+            DataType::Dictionary(_, values) if **values == DataType::Utf8 => Kind::Text,
+            _ => return None,
+        };
+        Some(Self { expr, kind, texts: Mutex::default() })
+    }
+
+    /// The values of a column as they are kept, and which are NULL.
+    pub(super) fn encode(&self, values: &ArrayRef) -> Result<(Vec<u64>, Option<NullBuffer>)> {
+        let failed = |error| bug!("a kept value: {error}");
+        Ok(match self.kind {
+            Kind::Whole => {
+                let values = match values.data_type() {
+                    DataType::Date32 => &cast(values, &DataType::Int32).map_err(failed)?,
+                    _ => values,
+                };
+                let values = cast(values, &DataType::Int64).map_err(failed)?;
+                let values = values.as_primitive::<Int64Type>();
+                (values.values().iter().map(|value| value.cast_unsigned()).collect(), values.nulls().cloned())
+            }
+            Kind::Float => {
+                let values = cast(values, &DataType::Float64).map_err(failed)?;
+                let values = values.as_primitive::<Float64Type>();
+                (values.values().iter().map(|value| value.to_bits()).collect(), values.nulls().cloned())
+            }
+            Kind::Text => {
+                let values = cast(values, &DataType::Utf8View).map_err(failed)?;
+                let values = values.as_string_view();
+                let mut known = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+                let Texts { codes, all } = &mut *known;
+                let code = |value: Option<&str>| {
+                    let Some(value) = value else { return 0 };
+                    if let Some(code) = codes.get(value) {
+                        return u64::from(*code);
+                    }
+                    let code = super::bits::small(all.len());
+                    all.push(Box::from(value));
+                    codes.insert(Box::from(value), code);
+                    u64::from(code)
+                };
+                (values.iter().map(code).collect(), values.nulls().cloned())
+            }
+        })
+    }
+
+    /// All strings seen, for [`decode`](Self::decode).
+    pub(super) fn texts(&self) -> StringArray {
+        let known = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        known.all.iter().map(|text| Some(&**text)).collect()
+    }
+
+    /// Kept values as an array.
+    pub(super) fn decode(&self, values: &[Option<u64>], texts: &StringArray) -> Result<ArrayRef> {
+        let failed = |error| bug!("a kept value: {error}");
+        let data_type = &self.expr.data_type;
+        let array: ArrayRef = match self.kind {
+            Kind::Whole if *data_type == DataType::Boolean => {
+                Arc::new(values.iter().map(|value| value.map(|value| value != 0)).collect::<BooleanArray>())
+            }
+            Kind::Whole => {
+                Arc::new(values.iter().map(|value| value.map(u64::cast_signed)).collect::<Int64Array>())
+            }
+            Kind::Float => {
+                Arc::new(values.iter().map(|value| value.map(f64::from_bits)).collect::<Float64Array>())
+            }
+            Kind::Text => {
+                let codes: UInt32Array =
+                    values.iter().map(|value| value.and_then(|code| u32::try_from(code).ok())).collect();
+                take(texts, &codes, None).map_err(failed)?
+            }
+        };
+        let array = match data_type {
+            DataType::Date32 => cast(&array, &DataType::Int32).map_err(failed)?,
+            _ => array,
+        };
+        cast(&array, data_type).map_err(failed)
+    }
+}

@@ -1,0 +1,610 @@
+//! Values as classes: two values of a subject are of one class where every test has the same answer for both.
+//!
+//! A test is answered once for each distinct value (of strings, of a lookup's rows) or for each interval between
+//! constants (of numbers and times), never for each row.
+
+use std::sync::Arc;
+
+use aho_corasick::AhoCorasick;
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, RecordBatch, StringArray, StringViewArray,
+};
+use arrow::compute::{cast, ilike, like};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, SchemaRef};
+use datafusion::physical_expr::PhysicalExpr;
+use hashbrown::HashMap;
+
+use crate::bug;
+use crate::compile::{Literal, Questions, Subject, Test, Want, float_key};
+use crate::error::Result;
+
+use super::bits::Bits;
+
+/// The answer of a test: TRUE, FALSE or NULL.
+type Truth = Option<bool>;
+
+/// The classes of one subject's values, found as values appear.
+#[derive(Debug)]
+pub(super) struct Classes {
+    /// The literals about the subject: a test and the truth value asked for.
+    literals: Vec<(usize, Want)>,
+    /// Which literals hold, by class.
+    holds: Vec<Bits>,
+    by_holds: HashMap<Bits, u32>,
+    /// The class of NULL.
+    null: u32,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Text {
+        tests: Vec<TextTest>,
+        index: TextIndex,
+        known: HashMap<Box<str>, u32>,
+    },
+    /// The class of each interval: below a bound, at it, up to the next.
+    Ordered {
+        bounds: Vec<i64>,
+        classes: Vec<u32>,
+    },
+    Boolean {
+        is_false: u32,
+        is_true: u32,
+    },
+    Elements {
+        tests: HashMap<String, Vec<usize>>,
+        known: HashMap<Vec<usize>, u32>,
+        n_tests: usize,
+    },
+    Lookup {
+        by_key: HashMap<Box<str>, u32>,
+    },
+}
+
+/// What a subject's expressions are computed by: over one column with the subject's name and type.
+#[derive(Clone, Debug)]
+pub(super) struct Bound {
+    /// The expression.
+    pub(super) expr: Arc<dyn PhysicalExpr>,
+    /// The schema it is bound to.
+    pub(super) schema: SchemaRef,
+}
+
+#[derive(Debug)]
+enum TextTest {
+    Null,
+    /// Answered by the index.
+    Indexed,
+    Pattern {
+        lower: bool,
+        pattern: String,
+        case_insensitive: bool,
+    },
+    Expr(Bound),
+}
+
+/// Tests of strings that are answered together.
+#[derive(Debug, Default)]
+struct TextIndex {
+    equal: HashMap<String, Vec<usize>>,
+    equal_lower: HashMap<String, Vec<usize>>,
+    holding: Option<(AhoCorasick, Vec<Vec<usize>>)>,
+    holding_lower: Option<(AhoCorasick, Vec<Vec<usize>>)>,
+}
+
+/// What the values of a subject look like in a batch.
+pub(super) enum Values {
+    /// The class of each row.
+    Rows(Vec<u32>),
+    /// The class of each dictionary value, and each row's code.
+    Codes { classes: Vec<u32>, codes: Int32Array, null: u32 },
+    /// Every row is of this class.
+    Same(u32),
+}
+
+impl Values {
+    /// The class of a row.
+    #[inline]
+    pub(super) fn class(&self, row: usize) -> u32 {
+        match self {
+            Self::Rows(classes) => classes[row],
+            Self::Codes { classes, codes, null } => {
+                if codes.is_null(row) {
+                    *null
+                } else {
+                    classes[codes.value(row).cast_unsigned() as usize]
+                }
+            }
+            Self::Same(class) => *class,
+        }
+    }
+}
+
+impl Classes {
+    /// The classes of a subject. `bound` holds the expressions of its [`Test::Expr`] tests, by test; `lookup` the
+    /// keys and test results of a lookup's rows.
+    pub(super) fn new(
+        questions: &Questions,
+        at: usize,
+        bound: &[Option<Bound>],
+        lookup: Option<&LookupRows>,
+    ) -> Result<Self> {
+        let subject = &questions.subjects[at];
+        let literals: Vec<(usize, Want)> = questions
+            .literals
+            .iter()
+            .filter(|literal| literal.subject == at)
+            .map(|Literal { test, want, .. }| (*test, *want))
+            .collect();
+        let mut classes = Self {
+            literals,
+            holds: vec![],
+            by_holds: HashMap::new(),
+            null: 0,
+            kind: Kind::Boolean { is_false: 0, is_true: 0 },
+        };
+        classes.kind = classes.kind(subject, bound, lookup)?;
+        classes.null = match &classes.kind {
+            Kind::Text { tests, .. } => {
+                let truths = null_truths(tests)?;
+                classes.class(|test| truths[test])
+            }
+            Kind::Lookup { .. } => classes.null,
+            _ => {
+                let tests = subject.tests.clone();
+                classes.class(|test| matches!(tests[test], Test::Null).then_some(true))
+            }
+        };
+        Ok(classes)
+    }
+
+    /// The classes of a condition that is asked for being TRUE alone.
+    pub(super) fn condition() -> Self {
+        let mut classes = Self {
+            literals: vec![(0, Want::True)],
+            holds: vec![],
+            by_holds: HashMap::new(),
+            null: 0,
+            kind: Kind::Boolean { is_false: 0, is_true: 0 },
+        };
+        classes.null = classes.class(|_| None);
+        classes.kind = Kind::Boolean {
+            is_false: classes.class(|_| Some(false)),
+            is_true: classes.class(|_| Some(true)),
+        };
+        classes
+    }
+
+    fn kind(
+        &mut self,
+        subject: &Subject,
+        bound: &[Option<Bound>],
+        lookup: Option<&LookupRows>,
+    ) -> Result<Kind> {
+        use crate::compile::Of;
+        Ok(match &subject.of {
+            Of::Text(_) => {
+                let index = TextIndex::new(&subject.tests)?;
+                let tests = subject.tests.iter().zip(bound).map(|(test, bound)| text_test(test, bound));
+                Kind::Text { tests: tests.collect::<Result<_>>()?, index, known: HashMap::new() }
+            }
+            Of::Ordered(_) => {
+                let mut bounds: Vec<i64> = subject.tests.iter().flat_map(test_bounds).collect();
+                bounds.sort_unstable();
+                bounds.dedup();
+                // Classes in the order of the values, so that the classes of a range are neighbours.
+                let n = bounds.len() * 2 + 1;
+                let mut classes = Vec::with_capacity(n);
+                for interval in 0..n {
+                    classes.push(self.class(|test| ordered_truth(&subject.tests[test], &bounds, interval)));
+                }
+                Kind::Ordered { bounds, classes }
+            }
+            Of::Boolean(_) | Of::Row(_) => {
+                let of = |value| {
+                    let tests = &subject.tests;
+                    move |test: usize| Some(if matches!(tests[test], Test::Null) { false } else { value })
+                };
+                Kind::Boolean { is_false: self.class(of(false)), is_true: self.class(of(true)) }
+            }
+            Of::Elements(_) => {
+                let mut tests: HashMap<String, Vec<usize>> = HashMap::new();
+                for (at, test) in subject.tests.iter().enumerate() {
+                    if let Test::Has(value) = test {
+                        tests.entry(value.clone()).or_default().push(at);
+                    }
+                }
+                Kind::Elements { tests, known: HashMap::new(), n_tests: subject.tests.len() }
+            }
+            Of::Lookup(_) => {
+                let rows = lookup.ok_or_else(|| bug!("a lookup was not read"))?;
+                let mut by_key = HashMap::with_capacity(rows.keys.len());
+                for row in 0..rows.keys.len() {
+                    if rows.keys.is_valid(row) {
+                        let class = self.class(|test| rows.truth(test, row));
+                        by_key.insert(Box::from(rows.keys.value(row)), class);
+                    }
+                }
+                self.null = self.class(|test| rows.missing[test]);
+                Kind::Lookup { by_key }
+            }
+        })
+    }
+
+    /// The class of values for which tests have these answers.
+    fn class(&mut self, truth: impl Fn(usize) -> Truth) -> u32 {
+        let mut holds = Bits::new(self.literals.len());
+        for (at, (test, want)) in self.literals.iter().enumerate() {
+            if want.holds(truth(*test)) {
+                holds.insert(at);
+            }
+        }
+        let all = &mut self.holds;
+        *self.by_holds.entry(holds).or_insert_with_key(|holds| {
+            all.push(holds.clone());
+            super::bits::small(all.len() - 1)
+        })
+    }
+
+    /// How many classes there are so far.
+    pub(super) fn len(&self) -> usize {
+        self.holds.len()
+    }
+
+    /// Whether a literal of the subject, by its position among them, holds for a class.
+    pub(super) fn holds(&self, class: u32, literal: usize) -> bool {
+        self.holds[class as usize].contains(literal)
+    }
+
+    /// The classes of a column's values.
+    pub(super) fn of(&mut self, column: &ArrayRef) -> Result<Values> {
+        if let DataType::Dictionary(_, values) = column.data_type() {
+            let dictionary = column.as_any_dictionary();
+            if !matches!(**values, DataType::Utf8) {
+                let values =
+                    cast(column, values).map_err(|error| bug!("a dictionary cannot be read: {error}"))?;
+                return self.of(&values);
+            }
+            let Values::Rows(classes) = self.of(dictionary.values())? else {
+                return Err(bug!("dictionary values without classes"));
+            };
+            let codes = cast(dictionary.keys(), &DataType::Int32).map_err(|error| bug!("codes: {error}"))?;
+            let codes = codes.as_primitive::<Int32Type>().clone();
+            return Ok(Values::Codes { classes, codes, null: self.null });
+        }
+        let null = self.null;
+        if column.null_count() == column.len() {
+            return Ok(Values::Same(null));
+        }
+        match &mut self.kind {
+            Kind::Text { .. } => self.texts(column).map(Values::Rows),
+            Kind::Ordered { .. } => self.ordered(column),
+            Kind::Boolean { is_false, is_true } => {
+                let (is_false, is_true) = (*is_false, *is_true);
+                let values = column.as_boolean_opt().ok_or_else(|| bug!("a condition is no boolean"))?;
+                let class = |value| match value {
+                    None => null,
+                    Some(true) => is_true,
+                    Some(false) => is_false,
+                };
+                Ok(Values::Rows(values.iter().map(class).collect()))
+            }
+            Kind::Elements { .. } => self.elements(column).map(Values::Rows),
+            Kind::Lookup { by_key } => {
+                let view = views(column)?;
+                let class = |key: Option<&str>| key.and_then(|key| by_key.get(key)).copied().unwrap_or(null);
+                Ok(Values::Rows(view.iter().map(class).collect()))
+            }
+        }
+    }
+
+    fn texts(&mut self, column: &ArrayRef) -> Result<Vec<u32>> {
+        let view = views(column)?;
+        let mut out = Vec::with_capacity(view.len());
+        let mut fresh: Vec<usize> = vec![];
+        {
+            let Kind::Text { known, .. } = &self.kind else { return Err(bug!("no texts")) };
+            for (row, value) in view.iter().enumerate() {
+                out.push(match value {
+                    None => self.null,
+                    Some(value) => known.get(value).copied().unwrap_or_else(|| {
+                        fresh.push(row);
+                        u32::MAX
+                    }),
+                });
+            }
+        }
+        if !fresh.is_empty() {
+            self.learn(&view, &fresh)?;
+            let Kind::Text { known, .. } = &self.kind else { return Err(bug!("no texts")) };
+            for row in fresh {
+                out[row] =
+                    known.get(view.value(row)).copied().ok_or_else(|| bug!("a value without a class"))?;
+            }
+        }
+        Ok(out)
+    }
+
+    /// Finds the classes of values not seen before.
+    fn learn(&mut self, view: &StringViewArray, rows: &[usize]) -> Result<()> {
+        let mut kind = std::mem::replace(&mut self.kind, Kind::Boolean { is_false: 0, is_true: 0 });
+        let learnt = self.learn_into(&mut kind, view, rows);
+        self.kind = kind;
+        learnt
+    }
+
+    fn learn_into(&mut self, kind: &mut Kind, view: &StringViewArray, rows: &[usize]) -> Result<()> {
+        let Kind::Text { tests, index, known } = kind else { return Err(bug!("no texts")) };
+        let mut values: Vec<&str> = rows.iter().map(|&row| view.value(row)).collect();
+        values.sort_unstable();
+        values.dedup();
+        let array: ArrayRef = Arc::new(StringArray::from(values.clone()));
+        let answers = tests.iter().map(|test| test.answers(&array)).collect::<Result<Vec<_>>>()?;
+        let mut truths: Vec<Truth> = vec![];
+        for (at, value) in values.into_iter().enumerate() {
+            truths.clear();
+            truths.extend(answers.iter().map(|answer| match answer {
+                None => Some(false),
+                Some(answer) => answer.is_valid(at).then(|| answer.value(at)),
+            }));
+            index.mark(value, &mut truths);
+            let class = self.class(|test| truths[test]);
+            known.insert(Box::from(value), class);
+        }
+        Ok(())
+    }
+
+    fn ordered(&self, column: &ArrayRef) -> Result<Values> {
+        let Kind::Ordered { bounds, classes } = &self.kind else { return Err(bug!("no order")) };
+        let keys = order_keys(column)?;
+        let interval = |key: i64| match bounds.binary_search(&key) {
+            Ok(at) => at * 2 + 1,
+            Err(at) => at * 2,
+        };
+        // Most batches lie between two bounds: nothing is looked up for each row then.
+        if column.null_count() == 0
+            && let (Some(least), Some(most)) = (keys.iter().min(), keys.iter().max())
+            && interval(*least) == interval(*most)
+        {
+            return Ok(Values::Same(classes[interval(*least)]));
+        }
+        let class = |(row, key): (usize, &i64)| {
+            if column.is_null(row) { self.null } else { classes[interval(*key)] }
+        };
+        Ok(Values::Rows(keys.iter().enumerate().map(class).collect()))
+    }
+
+    fn elements(&mut self, column: &ArrayRef) -> Result<Vec<u32>> {
+        let list = column.as_list_opt::<i32>().ok_or_else(|| bug!("no list"))?;
+        let mut kind = std::mem::replace(&mut self.kind, Kind::Boolean { is_false: 0, is_true: 0 });
+        let Kind::Elements { tests, known, n_tests } = &mut kind else { return Err(bug!("no elements")) };
+        let values = views(list.values())?;
+        let of_value: Vec<Option<&Vec<usize>>> =
+            values.iter().map(|value| value.and_then(|value| tests.get(value))).collect();
+        let mut out = Vec::with_capacity(list.len());
+        let mut found: Vec<usize> = vec![];
+        let mut truths: Vec<Truth> = vec![];
+        for row in 0..list.len() {
+            if list.is_null(row) {
+                out.push(self.null);
+                continue;
+            }
+            found.clear();
+            let offsets = list.value_offsets();
+            let range = offsets[row].cast_unsigned() as usize..offsets[row + 1].cast_unsigned() as usize;
+            for value in of_value[range].iter().copied().flatten() {
+                found.extend(value);
+            }
+            found.sort_unstable();
+            found.dedup();
+            if let Some(class) = known.get(&found) {
+                out.push(*class);
+                continue;
+            }
+            truths.clear();
+            truths.resize(*n_tests, Some(false));
+            for &test in &found {
+                truths[test] = Some(true);
+            }
+            let class = self.class(|test| truths[test]);
+            known.insert(found.clone(), class);
+            out.push(class);
+        }
+        self.kind = kind;
+        Ok(out)
+    }
+}
+
+/// The rows of a lookup, tested.
+#[derive(Debug)]
+pub(super) struct LookupRows {
+    /// The key of each row.
+    pub(super) keys: StringArray,
+    /// The answers of each test, by row.
+    pub(super) answers: Vec<BooleanArray>,
+    /// The answers of each test for what has no row.
+    pub(super) missing: Vec<Truth>,
+}
+
+impl LookupRows {
+    fn truth(&self, test: usize, row: usize) -> Truth {
+        let answers = &self.answers[test];
+        answers.is_valid(row).then(|| answers.value(row))
+    }
+}
+
+impl TextTest {
+    /// The answers for some values; `None` where the index has them.
+    fn answers(&self, values: &ArrayRef) -> Result<Option<BooleanArray>> {
+        match self {
+            Self::Null | Self::Indexed => Ok(None),
+            Self::Pattern { lower, pattern, case_insensitive } => {
+                let values = if *lower { lowered(values) } else { Arc::clone(values) };
+                let pattern = StringArray::new_scalar(pattern);
+                let answers =
+                    if *case_insensitive { ilike(&values, &pattern) } else { like(&values, &pattern) };
+                Ok(Some(answers.map_err(|error| bug!("a pattern cannot be matched: {error}"))?))
+            }
+            Self::Expr(bound) => bound.answers(values).map(Some),
+        }
+    }
+}
+
+impl Bound {
+    fn answers(&self, values: &ArrayRef) -> Result<BooleanArray> {
+        let values =
+            cast(values, self.schema.field(0).data_type()).map_err(|error| bug!("values: {error}"))?;
+        let n = values.len();
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), vec![values])
+            .map_err(|error| bug!("values: {error}"))?;
+        let answers = self.expr.evaluate(&batch)?.into_array(n)?;
+        let answers = cast(&answers, &DataType::Boolean).map_err(|error| bug!("a condition: {error}"))?;
+        Ok(answers.as_boolean().clone())
+    }
+}
+
+fn text_test(test: &Test, bound: &Option<Bound>) -> Result<TextTest> {
+    Ok(match test {
+        Test::Null => TextTest::Null,
+        Test::Equals { .. } => TextTest::Indexed,
+        Test::Like { pattern, case_insensitive: false, .. } if substring(pattern).is_some() => {
+            TextTest::Indexed
+        }
+        Test::Like { lower, pattern, case_insensitive } => {
+            TextTest::Pattern { lower: *lower, pattern: pattern.clone(), case_insensitive: *case_insensitive }
+        }
+        _ => TextTest::Expr(bound.clone().ok_or_else(|| bug!("a test of a text is not bound"))?),
+    })
+}
+
+/// The answers of tests for NULL.
+fn null_truths(tests: &[TextTest]) -> Result<Vec<Truth>> {
+    let mut truths = vec![];
+    for test in tests {
+        truths.push(match test {
+            TextTest::Null => Some(true),
+            TextTest::Indexed | TextTest::Pattern { .. } => None,
+            TextTest::Expr(bound) => {
+                let null: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>]));
+                let answers = bound.answers(&null)?;
+                answers.is_valid(0).then(|| answers.value(0))
+            }
+        });
+    }
+    Ok(truths)
+}
+
+impl TextIndex {
+    fn new(tests: &[Test]) -> Result<Self> {
+        let mut index = Self::default();
+        let mut patterns: [Vec<(String, Vec<usize>)>; 2] = Default::default();
+        for (at, test) in tests.iter().enumerate() {
+            match test {
+                Test::Equals { lower, values } => {
+                    let equal = if *lower { &mut index.equal_lower } else { &mut index.equal };
+                    for value in values {
+                        equal.entry(value.clone()).or_default().push(at);
+                    }
+                }
+                Test::Like { lower, pattern, case_insensitive: false } => {
+                    let Some(part) = substring(pattern) else { continue };
+                    let all = &mut patterns[usize::from(*lower)];
+                    match all.iter_mut().find(|(known, _)| known == part) {
+                        Some((_, tests)) => tests.push(at),
+                        None => all.push((part.to_owned(), vec![at])),
+                    }
+                }
+                _ => {}
+            }
+        }
+        let [plain, lower] = patterns.map(|patterns| -> Result<Option<(AhoCorasick, Vec<Vec<usize>>)>> {
+            if patterns.is_empty() {
+                return Ok(None);
+            }
+            let (texts, tests): (Vec<String>, Vec<Vec<usize>>) = patterns.into_iter().unzip();
+            let automaton = AhoCorasick::new(texts).map_err(|error| bug!("substrings: {error}"))?;
+            Ok(Some((automaton, tests)))
+        });
+        (index.holding, index.holding_lower) = (plain?, lower?);
+        Ok(index)
+    }
+
+    /// Marks the tests that are TRUE of a value.
+    fn mark(&self, value: &str, truths: &mut [Truth]) {
+        let mut mark = |tests: &Vec<usize>| tests.iter().for_each(|&test| truths[test] = Some(true));
+        self.equal.get(value).into_iter().for_each(&mut mark);
+        if let Some((automaton, tests)) = &self.holding {
+            automaton.find_overlapping_iter(value).for_each(|found| mark(&tests[found.pattern().as_usize()]));
+        }
+        if self.equal_lower.is_empty() && self.holding_lower.is_none() {
+            return;
+        }
+        let lower = value.to_lowercase();
+        self.equal_lower.get(&lower).into_iter().for_each(&mut mark);
+        if let Some((automaton, tests)) = &self.holding_lower {
+            automaton
+                .find_overlapping_iter(&lower)
+                .for_each(|found| mark(&tests[found.pattern().as_usize()]));
+        }
+    }
+}
+
+/// The text that `%text%` looks for.
+fn substring(pattern: &str) -> Option<&str> {
+    let part = pattern.strip_prefix('%')?.strip_suffix('%')?;
+    (!part.is_empty() && !part.contains(['%', '_'])).then_some(part)
+}
+
+fn lowered(values: &ArrayRef) -> ArrayRef {
+    let values = values.as_string::<i32>();
+    Arc::new(values.iter().map(|value| value.map(str::to_lowercase)).collect::<StringArray>())
+}
+
+/// A column of strings as views.
+fn views(column: &ArrayRef) -> Result<StringViewArray> {
+    let view = cast(column, &DataType::Utf8View).map_err(|error| bug!("a column is no text: {error}"))?;
+    Ok(view.as_string_view().clone())
+}
+
+/// The values of a column as numbers in the same order.
+pub(super) fn order_keys(column: &ArrayRef) -> Result<arrow::buffer::ScalarBuffer<i64>> {
+    let to = |to: &DataType| cast(column, to).map_err(|error| bug!("a column is no number: {error}"));
+    Ok(match column.data_type() {
+        DataType::Float32 | DataType::Float64 => {
+            let values = to(&DataType::Float64)?;
+            let values = values.as_primitive::<arrow::datatypes::Float64Type>();
+            values.values().iter().map(|value| float_key(*value)).collect()
+        }
+        DataType::Date32 => {
+            let days =
+                cast(&to(&DataType::Int32)?, &DataType::Int64).map_err(|error| bug!("dates: {error}"))?;
+            days.as_primitive::<Int64Type>().values().clone()
+        }
+        _ => to(&DataType::Int64)?.as_primitive::<Int64Type>().values().clone(),
+    })
+}
+
+fn test_bounds(test: &Test) -> Vec<i64> {
+    match test {
+        Test::Among(keys) => keys.clone(),
+        Test::Below { bound, .. } => vec![*bound],
+        _ => vec![],
+    }
+}
+
+/// The answer of a test for the values of an interval: odd ones are the bounds themselves.
+fn ordered_truth(test: &Test, bounds: &[i64], interval: usize) -> Truth {
+    let at = interval / 2;
+    let is_bound = interval % 2 == 1;
+    Some(match test {
+        Test::Among(keys) => is_bound && keys.binary_search(&bounds[at]).is_ok(),
+        // The interval is below all bounds from `at` on.
+        Test::Below { bound, or_equal } => match bounds.binary_search(bound) {
+            Ok(own) if is_bound => at < own || (at == own && *or_equal),
+            Ok(own) => at <= own,
+            Err(_) => false,
+        },
+        _ => false,
+    })
+}

@@ -1,0 +1,82 @@
+//! The evaluation program at work: many rules about one store in one pass over its tables.
+//!
+//! ```text
+//! profiles ──keys──► ordinals, classes ─────────────────────────────────┐
+//! events ──match──► signature ──scatter──► partitions ──walk──► leaves ──┴─trees──► members
+//! ```
+//!
+//! 1. [`prepare`] compiles the rules and binds what DataFusion has to compute. What cannot be bound is refused, rule
+//!    by rule, and left to the general plan.
+//! 2. Profiles are read once: a key becomes a dense ordinal, a row's values become classes.
+//! 3. Events are read once. Each row's values are looked up by class in an automaton that ends in the row's
+//!    signature, the set of atoms it satisfies; rows that match nothing, or are too old for all they match, end
+//!    there. What is left of an event, a few bytes, goes to the partition of its profile.
+//! 4. Partition by partition, in the processor's cache, events are sorted by profile and time, counted newest first,
+//!    and what was counted becomes a bit for each leaf, then for each rule.
+
+mod bind;
+mod bits;
+mod channel;
+mod classes;
+mod exec;
+mod finish;
+mod keys;
+mod parquet;
+mod prepare;
+mod run;
+mod scatter;
+mod signature;
+mod table;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use arrow::array::ArrayRef;
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use roaring::RoaringBitmap;
+
+use crate::error::Result;
+
+pub use exec::MembersExec;
+pub use keys::repeated;
+pub use prepare::{Prepared, prepare};
+
+/// Where names in an evaluation lead.
+#[async_trait]
+pub trait Tables: Send + Sync {
+    /// The session in which everything is planned.
+    fn state(&self) -> &SessionState;
+    /// Plans SQL.
+    async fn plan(&self, sql: &str) -> Result<LogicalPlan>;
+    /// The table of a name.
+    async fn provider(&self, table: &str) -> Result<Arc<dyn TableProvider>>;
+}
+
+/// What an evaluation found.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The keys of all profiles.
+    pub keys: ArrayRef,
+    /// For each rule that took part its position in the resolved program, and the positions of its members.
+    pub members: Vec<(usize, RoaringBitmap)>,
+    /// Rows of the profile table without a key.
+    pub null_keys: u64,
+    /// Events read, within the widest window.
+    pub events: u64,
+    /// Of these, those whose key belongs to no profile; `None` where not all keys were looked at.
+    pub orphans: Option<u64>,
+    /// Bytes fetched from files.
+    pub bytes: u64,
+}
+
+/// How far a run has come, for whoever watches.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// Event rows read.
+    pub rows: AtomicU64,
+    /// Event rows there are, once known.
+    pub total: AtomicU64,
+}

@@ -1,0 +1,798 @@
+//! A prepared evaluation run over the tables as they are now.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat, filter_record_batch, is_not_null, take_record_batch};
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::ScalarValue;
+use datafusion::common::runtime::JoinSet;
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::logical_expr::{Expr as LogicalExpr, col, lit};
+use datafusion::parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream_partitioned};
+use futures::StreamExt;
+use hashbrown::HashMap;
+use roaring::RoaringBitmap;
+
+use crate::bug;
+use crate::compile::{Arg, Evaluation, Leaf, Of, Test, tick};
+use crate::error::Result;
+use crate::segment::Expr;
+use crate::statement::quote;
+
+use super::bind::{Binder, Input, RowExpr};
+use super::bits::small;
+use super::channel::Channel;
+use super::classes::{Classes, LookupRows};
+use super::finish::{Attributes, Counting, Finish, Scratch};
+use super::keys::{Keys, NOBODY};
+use super::parquet::Files;
+use super::prepare::{BoundTable, Prepared};
+use super::scatter::Scatter;
+use super::signature::{AtomUse, Signatures, Terms};
+use super::table::{Alive, EventTable, Level, Lookup, Matcher, Profiles, Read, column};
+use super::{Outcome, Tables, Watch};
+
+/// Above this share of rows that matter, all rows' other columns are decoded: skipping costs more than it saves.
+const DENSE: f64 = 0.3;
+
+impl Prepared {
+    /// Runs the program. With `orphans` every event's key is looked at, so that those of no profile are counted.
+    pub async fn run(&self, tables: &dyn Tables, orphans: bool, watch: &Arc<Watch>) -> Result<Outcome> {
+        let task = tables.state().task_ctx();
+        let n_threads = tables.state().config().target_partitions().max(1);
+        let (profiles, attributes, null_keys) = self.read_profiles(tables, &task).await?;
+        let profiles = Arc::new(profiles);
+        let (mut counted, mut read, mut bytes) = (vec![], Read::default(), 0);
+        let runs: Vec<_> = self.tables.iter().enumerate().collect();
+        for (at, bound) in runs {
+            let table = Arc::new(self.event_table(tables, at, bound).await?);
+            let scan = Scan::open(tables, &table, &self.events(at).table).await?;
+            watch.total.fetch_add(scan.rows(), Relaxed);
+            let (scatters, of_table, fetched) =
+                scan.run(&table, &profiles, orphans, n_threads, &task, watch).await?;
+            read.events += of_table.events;
+            read.orphans += of_table.orphans;
+            bytes += fetched;
+            counted.push(Counting::new(&self.evaluation, at, table, scatters, bound.aggregates.clone()));
+        }
+        let value_columns = profiles.columns.clone();
+        let finish = Arc::new(Finish {
+            evaluation: Arc::clone(&self.evaluation),
+            profiles: Arc::clone(&profiles),
+            tables: counted,
+            attributes,
+            values: self.values.clone(),
+            value_columns,
+        });
+        let members = finish_all(&finish, n_threads).await?;
+        let rules = self.evaluation.rules.iter().map(|(at, _)| *at);
+        Ok(Outcome {
+            keys: profiles.keys.array()?,
+            members: rules.zip(members).collect(),
+            null_keys,
+            events: read.events,
+            orphans: orphans.then_some(read.orphans),
+            bytes,
+        })
+    }
+
+    fn events(&self, at: usize) -> &crate::profile::Events {
+        &self.program.store.store.events[self.evaluation.tables[at].events]
+    }
+
+    /// The columns of profiles that expressions about events or features need.
+    fn kept_columns(&self) -> Vec<String> {
+        let of_tables =
+            self.tables.iter().flat_map(|table| table.channels.iter().chain(table.questions.rows.values()));
+        let mut columns: Vec<String> = vec![];
+        for input in of_tables.chain(&self.values).flat_map(|expr| &expr.inputs) {
+            if let Input::Profile(name) = input
+                && !columns.contains(name)
+            {
+                columns.push(name.clone());
+            }
+        }
+        columns
+    }
+
+    async fn read_profiles(
+        &self,
+        tables: &dyn Tables,
+        task: &Arc<TaskContext>,
+    ) -> Result<(Profiles, Attributes, u64)> {
+        let declared = &self.program.store.store.profiles;
+        let kept = self.kept_columns();
+        let questions = &self.evaluation.profiles;
+        let mut columns = vec![declared.key.clone()];
+        let mut want = |name: &String| {
+            if !columns.contains(name) {
+                columns.push(name.clone());
+            }
+        };
+        kept.iter().for_each(&mut want);
+        for (at, subject) in questions.subjects.iter().enumerate() {
+            match &subject.of {
+                Of::Text(path) | Of::Ordered(path) | Of::Boolean(path) | Of::Elements(path) => {
+                    path.first().into_iter().for_each(&mut want);
+                }
+                Of::Row(_) => {
+                    for input in self.profiles.rows.get(&at).into_iter().flat_map(|row| &row.inputs) {
+                        if let Input::Profile(name) = input {
+                            want(name);
+                        }
+                    }
+                }
+                Of::Lookup(_) => return Err(bug!("a lookup of profiles in a program")),
+            }
+        }
+        let list: Vec<String> = columns.iter().map(|column| quote(column)).collect();
+        let plan = tables.plan(&format!("SELECT {} FROM {}", list.join(", "), declared.table)).await?;
+        let physical = tables.state().create_physical_plan(&plan).await?;
+        let mut classes = vec![];
+        for at in 0..questions.subjects.len() {
+            classes.push(Classes::new(questions, at, &self.profiles.tests[at], None)?);
+        }
+        let reader = Arc::new(ProfileReader {
+            key: declared.key.clone(),
+            subjects: (0..questions.subjects.len())
+                .map(|at| (questions.subjects[at].of.clone(), self.profiles.rows.get(&at).cloned()))
+                .collect(),
+            classes: Mutex::new(classes),
+            kept: kept.clone(),
+        });
+        let streams = execute_stream_partitioned(physical, Arc::clone(task))?;
+        let mut set = JoinSet::new();
+        for (partition, mut stream) in streams.into_iter().enumerate() {
+            let reader = Arc::clone(&reader);
+            set.spawn(async move {
+                let mut parts = vec![];
+                while let Some(batch) = stream.next().await {
+                    parts.push(reader.read(&batch?)?);
+                }
+                Ok::<_, crate::error::Error>((partition, parts))
+            });
+        }
+        let mut partitions = vec![];
+        while let Some(done) = set.join_next().await {
+            partitions.push(done.map_err(|error| bug!("reading profiles: {error}"))??);
+        }
+        partitions.sort_by_key(|(partition, _)| *partition);
+        let parts: Vec<ProfilePart> = partitions.into_iter().flat_map(|(_, parts)| parts).collect();
+        let keys: Vec<ArrayRef> = parts.iter().map(|part| Arc::clone(&part.keys)).collect();
+        let keys = Keys::new(&keys, &self.program.store.key_type(), &declared.table, &declared.key)?;
+        let mut of_subject = vec![Vec::with_capacity(keys.len()); questions.subjects.len()];
+        for part in &parts {
+            for (all, classes) in of_subject.iter_mut().zip(&part.classes) {
+                all.extend_from_slice(classes);
+            }
+        }
+        let mut columns = HashMap::new();
+        for (at, name) in kept.into_iter().enumerate() {
+            let arrays: Vec<&dyn Array> = parts.iter().map(|part| &*part.kept[at]).collect();
+            let array = if arrays.is_empty() {
+                let field = self.program.store.profiles.field_with_name(&name);
+                let field = field.map_err(|error| bug!("profile columns: {error}"))?;
+                arrow::array::new_empty_array(field.data_type())
+            } else {
+                concat(&arrays).map_err(|error| bug!("profile columns: {error}"))?
+            };
+            columns.insert(name, array);
+        }
+        let null_keys = parts.iter().map(|part| part.null_keys).sum();
+        let reader = Arc::into_inner(reader).ok_or_else(|| bug!("profiles are still read"))?;
+        let of = reader.classes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok((Profiles { keys, columns }, Attributes { classes: of_subject, of }, null_keys))
+    }
+
+    /// What is asked of an event table, ready to be asked.
+    async fn event_table(&self, tables: &dyn Tables, at: usize, bound: &BoundTable) -> Result<EventTable> {
+        let store = &self.program.store;
+        let table = &self.evaluation.tables[at];
+        let declared = self.events(at);
+        let time_type = store.events[table.events].field_with_name(&declared.timestamp);
+        let time_type = time_type.map_err(|error| bug!("timestamps: {error}"))?.data_type().clone();
+        let until = self.program.as_of.then(|| self.program.now_for(table.events));
+        let until = until.and_then(|now| tick(&now, &without_zone(&time_type))).map(|tick| tick.floor);
+        if self.program.as_of && until.is_none() {
+            return Err(bug!("the instant cannot be compared with timestamps of type {time_type}"));
+        }
+        let questions = &table.questions;
+        // Literals by subject, in their order among the subject's.
+        let mut position = vec![];
+        let mut counts = vec![0_u32; questions.subjects.len()];
+        for literal in &questions.literals {
+            position.push(counts[literal.subject]);
+            counts[literal.subject] += 1;
+        }
+        let uses = atom_uses(&self.evaluation, at);
+        // What most terms ask about is read first: most rows end there.
+        let mut asked = vec![0_usize; questions.subjects.len()];
+        for literal in table.atoms.iter().flat_map(|atom| atom.terms.iter().flatten()) {
+            asked[questions.literals[*literal].subject] += 1;
+        }
+        let mut order: Vec<usize> = (0..questions.subjects.len()).collect();
+        order.sort_by_key(|subject| {
+            let late = matches!(questions.subjects[*subject].of, Of::Row(_));
+            (late, usize::MAX - asked[*subject])
+        });
+        let (mut levels, mut level_of) = (vec![], vec![0; questions.subjects.len()]);
+        for subject in order {
+            level_of[subject] = levels.len();
+            levels.push(match &questions.subjects[subject].of {
+                Of::Row(_) => {
+                    let expr = bound.questions.rows.get(&subject).cloned();
+                    Level::Row { subject, expr: expr.ok_or_else(|| bug!("an expression is not bound"))? }
+                }
+                Of::Text(path) | Of::Ordered(path) | Of::Boolean(path) | Of::Elements(path) => {
+                    Level::Column { subject, path: path.clone() }
+                }
+                Of::Lookup(lookup) => {
+                    Level::Column { subject, path: vec![store.store.lookups[*lookup].column.clone()] }
+                }
+            });
+        }
+        let n_early = levels.iter().filter(|level| matches!(level, Level::Column { .. })).count();
+        let mut valid: HashMap<usize, usize> = HashMap::new();
+        let mut terms: Vec<(Vec<(usize, u32)>, u32)> = vec![];
+        for (position_of_atom, atom) in table.atoms.iter().enumerate() {
+            for term in &atom.terms {
+                let mut literals: Vec<(usize, u32)> = term
+                    .iter()
+                    .map(|literal| (level_of[questions.literals[*literal].subject], position[*literal]))
+                    .collect();
+                for channel in &atom.valid {
+                    let level = *valid.entry(*channel).or_insert_with(|| {
+                        levels.push(Level::Valid { channel: *channel });
+                        levels.len() - 1
+                    });
+                    literals.push((level, 0));
+                }
+                literals.sort_unstable();
+                literals.dedup();
+                terms.push((literals, small(position_of_atom)));
+            }
+        }
+        let since = uses.iter().map(|of| of.since).min().unwrap_or(i64::MAX);
+        let mut channels = vec![];
+        for expr in &bound.channels {
+            channels.push(Channel::new(expr.clone()).ok_or_else(|| bug!("a channel of another type"))?);
+        }
+        let mut lookup_rows = HashMap::new();
+        for (at, subject) in questions.subjects.iter().enumerate() {
+            if let Of::Lookup(lookup) = subject.of {
+                let tests: Vec<&Expr> = subject
+                    .tests
+                    .iter()
+                    .filter_map(|test| match test {
+                        Test::Expr(expr) => Some(&**expr),
+                        _ => None,
+                    })
+                    .collect();
+                lookup_rows.insert(at, self.read_lookup(tables, lookup, &tests).await?);
+            }
+        }
+        let mut lookups = HashMap::new();
+        for expr in bound.channels.iter().chain(bound.questions.rows.values()) {
+            for input in &expr.inputs {
+                if let Input::Lookup(at, _) = input
+                    && !lookups.contains_key(at)
+                {
+                    lookups.insert(*at, self.read_lookup_columns(tables, *at).await?);
+                }
+            }
+        }
+        Ok(EventTable {
+            key: declared.key.clone(),
+            time: declared.timestamp.clone(),
+            time_type,
+            since,
+            until,
+            questions: questions.clone(),
+            terms: Terms::new(levels.len(), &terms, uses),
+            levels,
+            n_early,
+            signatures: Signatures::default(),
+            channels,
+            bound: bound.questions.tests.clone(),
+            lookup_rows,
+            lookups,
+        })
+    }
+
+    /// Tests the rows of a lookup.
+    async fn read_lookup(&self, tables: &dyn Tables, at: usize, tests: &[&Expr]) -> Result<LookupRows> {
+        let lookup = &self.program.store.store.lookups[at];
+        let binder = Binder { tables, program: &self.program };
+        let printer = binder.printer();
+        let columns: Vec<String> = tests
+            .iter()
+            .enumerate()
+            .map(|(at, test)| format!("({}) AS t{at}", printer.print(test)))
+            .collect();
+        let list = columns.join(", ");
+        let sql = format!("SELECT {} AS lookup_key, {list} FROM {}", quote(&lookup.key), lookup.table);
+        let rows = collected(tables, &sql).await?;
+        let sql =
+            format!("SELECT {list} FROM (SELECT 1 AS one) AS single LEFT JOIN {} ON false", lookup.table);
+        let missing = collected(tables, &sql).await?;
+        let keys = arrow::compute::cast(rows.column(0), &DataType::Utf8)
+            .map_err(|error| bug!("keys of a lookup: {error}"))?;
+        let booleans = |batch: &RecordBatch, at: usize| -> Result<BooleanArray> {
+            let column = arrow::compute::cast(batch.column(at), &DataType::Boolean)
+                .map_err(|error| bug!("a condition on a lookup: {error}"))?;
+            Ok(column.as_boolean().clone())
+        };
+        let mut answers = vec![];
+        let mut of_missing = vec![];
+        for test in 0..tests.len() {
+            answers.push(booleans(&rows, test + 1)?);
+            let missing = booleans(&missing, test)?;
+            of_missing.push((missing.len() == 1 && missing.is_valid(0)).then(|| missing.value(0)));
+        }
+        let keys = keys.as_string::<i32>().clone();
+        unique_lookup(keys.iter().flatten(), &lookup.table)?;
+        Ok(LookupRows { keys, answers, missing: of_missing })
+    }
+
+    /// All columns of a lookup, by key.
+    async fn read_lookup_columns(&self, tables: &dyn Tables, at: usize) -> Result<Lookup> {
+        let lookup = &self.program.store.store.lookups[at];
+        let batch = collected(tables, &format!("SELECT * FROM {}", lookup.table)).await?;
+        let keys = column(&batch, std::slice::from_ref(&lookup.key))?;
+        let keys = arrow::compute::cast(&keys, &DataType::Utf8).map_err(|error| bug!("keys: {error}"))?;
+        let keys = keys.as_string::<i32>();
+        unique_lookup(keys.iter().flatten(), &lookup.table)?;
+        let rows =
+            keys.iter().enumerate().filter_map(|(at, key)| Some((Box::from(key?), small(at)))).collect();
+        Ok(Lookup { on: lookup.column.clone(), rows, batch })
+    }
+}
+
+/// Refuses a lookup with two rows of one key: joined, it would count events twice.
+fn unique_lookup<'k>(keys: impl Iterator<Item = &'k str>, table: &str) -> Result<()> {
+    let mut seen = hashbrown::HashSet::new();
+    for key in keys {
+        if !seen.insert(key) {
+            let kind = crate::diagnostic::Kind::Unsupported;
+            return Err(crate::error::Error::new(
+                kind,
+                format!("the lookup `{table}` has two rows of key `{key}`"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The type without its zone: instants are in UTC here.
+fn without_zone(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Timestamp(unit, _) => DataType::Timestamp(*unit, None::<Arc<str>>),
+        other => other.clone(),
+    }
+}
+
+async fn collected(tables: &dyn Tables, sql: &str) -> Result<RecordBatch> {
+    let plan = tables.plan(sql).await?;
+    let physical = tables.state().create_physical_plan(&plan).await?;
+    let schema = physical.schema();
+    let batches = datafusion::physical_plan::collect(physical, tables.state().task_ctx()).await?;
+    arrow::compute::concat_batches(&schema, &batches).map_err(|error| bug!("rows of a table: {error}"))
+}
+
+/// Since when each atom of a table matters, and which values are kept of its events.
+fn atom_uses(evaluation: &Evaluation, at: usize) -> Vec<AtomUse> {
+    let table = &evaluation.tables[at];
+    let mut uses = vec![AtomUse { since: i64::MAX, channels: vec![] }; table.atoms.len()];
+    let mut since = |atom: usize, since: i64| uses[atom].since = uses[atom].since.min(since);
+    for leaf in &evaluation.leaves {
+        if let Leaf::Count { table: of, counter, since: from, .. } = leaf
+            && *of == at
+        {
+            since(table.counters[*counter].atom, *from);
+        }
+    }
+    for leaf in table.groups.iter().flat_map(|group| &group.leaves) {
+        since(table.counters[leaf.counter].atom, leaf.since);
+    }
+    for aggregate in &table.aggregates {
+        if !aggregate.matching {
+            since(aggregate.atom, aggregate.since);
+        }
+        for arg in &aggregate.args {
+            if let Arg::Condition(atom, from) = arg {
+                since(*atom, (*from).max(aggregate.since));
+            }
+        }
+    }
+    let mut keep = |atom: usize, channel: usize| {
+        let channel = small(channel);
+        if !uses[atom].channels.contains(&channel) {
+            uses[atom].channels.push(channel);
+        }
+    };
+    for counter in &table.counters {
+        counter.distinct.into_iter().for_each(|channel| keep(counter.atom, channel));
+    }
+    for group in &table.groups {
+        group.leaves.iter().for_each(|leaf| keep(table.counters[leaf.counter].atom, group.key));
+    }
+    for aggregate in &table.aggregates {
+        for arg in &aggregate.args {
+            if let Arg::Channel(channel) = arg {
+                keep(aggregate.atom, *channel);
+            }
+        }
+    }
+    uses
+}
+
+/// How batches of profiles are read.
+struct ProfileReader {
+    key: String,
+    subjects: Vec<(Of, Option<RowExpr>)>,
+    classes: Mutex<Vec<Classes>>,
+    kept: Vec<String>,
+}
+
+/// What is kept of a batch of profiles.
+struct ProfilePart {
+    keys: ArrayRef,
+    classes: Vec<Vec<u32>>,
+    kept: Vec<ArrayRef>,
+    null_keys: u64,
+}
+
+impl ProfileReader {
+    fn read(&self, batch: &RecordBatch) -> Result<ProfilePart> {
+        let keys = column(batch, std::slice::from_ref(&self.key))?;
+        let null_keys = keys.null_count() as u64;
+        let filtered;
+        let batch = if null_keys > 0 {
+            let known = is_not_null(&keys).map_err(|error| bug!("keys: {error}"))?;
+            filtered = filter_record_batch(batch, &known).map_err(|error| bug!("keys: {error}"))?;
+            &filtered
+        } else {
+            batch
+        };
+        let n = batch.num_rows();
+        let mut columns = vec![];
+        for (of, row) in &self.subjects {
+            columns.push(match (of, row) {
+                (Of::Text(path) | Of::Ordered(path) | Of::Boolean(path) | Of::Elements(path), _) => {
+                    column(batch, path)?
+                }
+                (_, Some(row)) => {
+                    let mut inputs = vec![];
+                    for (input, field) in row.inputs.iter().zip(row.parts().1.fields()) {
+                        let Input::Profile(name) = input else {
+                            return Err(bug!("an event in an attribute"));
+                        };
+                        let input = column(batch, std::slice::from_ref(name))?;
+                        inputs.push(
+                            arrow::compute::cast(&input, field.data_type())
+                                .map_err(|error| bug!("column `{name}`: {error}"))?,
+                        );
+                    }
+                    let answers = row.evaluate(inputs, n)?;
+                    arrow::compute::cast(&answers, &DataType::Boolean)
+                        .map_err(|error| bug!("a condition: {error}"))?
+                }
+                (_, None) => return Err(bug!("an expression is not bound")),
+            });
+        }
+        let mut classes = vec![];
+        {
+            let mut all = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
+            for (column, of) in columns.iter().zip(all.iter_mut()) {
+                let values = of.of(column)?;
+                classes.push((0..n).map(|row| values.class(row)).collect());
+            }
+        }
+        let mut kept = vec![];
+        for name in &self.kept {
+            kept.push(column(batch, std::slice::from_ref(name))?);
+        }
+        Ok(ProfilePart { keys: column(batch, std::slice::from_ref(&self.key))?, classes, kept, null_keys })
+    }
+}
+
+/// How an event table is read.
+enum Scan {
+    /// Row group by row group.
+    Files(Files),
+    /// As whatever plan yields the rows.
+    Plan(Arc<dyn ExecutionPlan>),
+}
+
+impl Scan {
+    async fn open(tables: &dyn Tables, table: &EventTable, name: &str) -> Result<Self> {
+        let provider = tables.provider(name).await?;
+        let state = tables.state();
+        let mut columns = table.early_columns();
+        for column in table.late_columns() {
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
+        }
+        let schema = provider.schema();
+        let filters: Vec<LogicalExpr> =
+            since_filter(&table.time, &table.time_type, table.since).into_iter().collect();
+        let projection: Vec<usize> = columns
+            .iter()
+            .map(|column| schema.index_of(column).map_err(|error| bug!("column `{column}`: {error}")))
+            .collect::<Result<_>>()?;
+        let plan = provider.scan(state, Some(&projection), &filters, None).await?;
+        let runtime = state.runtime_env();
+        let files = Files::of(&plan, &schema, &columns, &table.time, table.since, runtime).await?;
+        Ok(match files {
+            Some(files) => Self::Files(files),
+            None => Self::Plan(plan),
+        })
+    }
+
+    /// How many rows are read at most, where that is known.
+    fn rows(&self) -> u64 {
+        match self {
+            Self::Files(files) => files.row_groups.iter().map(|unit| files.rows(*unit) as u64).sum(),
+            Self::Plan(_) => 0,
+        }
+    }
+
+    async fn run(
+        self,
+        table: &Arc<EventTable>,
+        profiles: &Arc<Profiles>,
+        orphans: bool,
+        n_threads: usize,
+        task: &Arc<TaskContext>,
+        watch: &Arc<Watch>,
+    ) -> Result<(Vec<Scatter>, Read, u64)> {
+        let mut set = JoinSet::new();
+        match self {
+            Self::Files(files) => {
+                let (files, next) = (Arc::new(files), Arc::new(AtomicUsize::new(0)));
+                for _ in 0..n_threads.min(files.row_groups.len().max(1)) {
+                    let worker = Worker::new(table, profiles, orphans, task, watch);
+                    let (files, next) = (Arc::clone(&files), Arc::clone(&next));
+                    set.spawn(async move { worker.files(&files, &next).await });
+                }
+            }
+            Self::Plan(plan) => {
+                let n_partitions = plan.output_partitioning().partition_count();
+                let next = Arc::new(AtomicUsize::new(0));
+                for _ in 0..n_threads.min(n_partitions.max(1)) {
+                    let worker = Worker::new(table, profiles, orphans, task, watch);
+                    let (plan, next) = (Arc::clone(&plan), Arc::clone(&next));
+                    set.spawn(async move { worker.plan(&plan, &next).await });
+                }
+            }
+        }
+        let (mut scatters, mut read, mut bytes) = (vec![], Read::default(), 0);
+        while let Some(done) = set.join_next().await {
+            let (scatter, own, fetched) = done.map_err(|error| bug!("reading events: {error}"))??;
+            scatters.push(scatter);
+            read.events += own.events;
+            read.orphans += own.orphans;
+            bytes += fetched;
+        }
+        Ok((scatters, read, bytes))
+    }
+}
+
+/// The condition that a scan may use to leave out files.
+fn since_filter(time: &str, time_type: &DataType, since: i64) -> Option<LogicalExpr> {
+    if since == i64::MIN {
+        return None;
+    }
+    let value = match time_type {
+        DataType::Timestamp(TimeUnit::Second, zone) => {
+            ScalarValue::TimestampSecond(Some(since), zone.clone())
+        }
+        DataType::Timestamp(TimeUnit::Millisecond, zone) => {
+            ScalarValue::TimestampMillisecond(Some(since), zone.clone())
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+            ScalarValue::TimestampMicrosecond(Some(since), zone.clone())
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
+            ScalarValue::TimestampNanosecond(Some(since), zone.clone())
+        }
+        DataType::Date32 => ScalarValue::Date32(Some(i32::try_from(since).ok()?)),
+        _ => return None,
+    };
+    Some(col(datafusion::common::Column::new_unqualified(time)).gt_eq(lit(value)))
+}
+
+/// One thread's reading.
+struct Worker {
+    table: Arc<EventTable>,
+    profiles: Arc<Profiles>,
+    orphans: bool,
+    task: Arc<TaskContext>,
+    watch: Arc<Watch>,
+}
+
+impl Worker {
+    fn new(
+        table: &Arc<EventTable>,
+        profiles: &Arc<Profiles>,
+        orphans: bool,
+        task: &Arc<TaskContext>,
+        watch: &Arc<Watch>,
+    ) -> Self {
+        Self {
+            table: Arc::clone(table),
+            profiles: Arc::clone(profiles),
+            orphans,
+            task: Arc::clone(task),
+            watch: Arc::clone(watch),
+        }
+    }
+
+    fn matcher(&self) -> Result<Matcher<'_>> {
+        let consumer = MemoryConsumer::new("events of an evaluation").with_can_spill(true);
+        let reservation = consumer.register(self.task.memory_pool());
+        let scatter = Scatter::new(self.profiles.keys.len(), reservation);
+        Matcher::new(&self.table, &self.profiles, scatter)
+    }
+
+    async fn plan(self, plan: &Arc<dyn ExecutionPlan>, next: &AtomicUsize) -> Result<(Scatter, Read, u64)> {
+        let mut matcher = self.matcher()?;
+        let n_partitions = plan.output_partitioning().partition_count();
+        loop {
+            let partition = next.fetch_add(1, Relaxed);
+            if partition >= n_partitions {
+                break;
+            }
+            let mut stream = plan.execute(partition, Arc::clone(&self.task))?;
+            while let Some(batch) = stream.next().await {
+                let batch = batch?;
+                let alive = matcher.early(&batch, self.orphans)?;
+                self.late(&mut matcher, &batch, &alive)?;
+                self.watch.rows.fetch_add(batch.num_rows() as u64, Relaxed);
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok((matcher.scatter, matcher.read, 0))
+    }
+
+    /// The rest of a batch that holds all its rows.
+    fn late(&self, matcher: &mut Matcher<'_>, batch: &RecordBatch, alive: &Alive) -> Result<()> {
+        if alive.rows.is_empty() && alive.within.is_empty() {
+            return Ok(());
+        }
+        let keys = column(batch, std::slice::from_ref(&self.table.key))?;
+        let mut ordinals = vec![];
+        let of_all = alive.rows.len() * 4 > batch.num_rows() || !alive.within.is_empty();
+        let rows = UInt32Array::from(alive.rows.clone());
+        if of_all {
+            let mut all = vec![];
+            self.profiles.keys.ordinals(&keys, &mut all)?;
+            matcher.read.orphans +=
+                alive.within.iter().filter(|row| all[**row as usize] == NOBODY).count() as u64;
+            ordinals.extend(alive.rows.iter().map(|row| all[*row as usize]));
+        } else {
+            let keys = arrow::compute::take(&keys, &rows, None).map_err(|error| bug!("keys: {error}"))?;
+            self.profiles.keys.ordinals(&keys, &mut ordinals)?;
+        }
+        if alive.rows.is_empty() {
+            return Ok(());
+        }
+        let rest_unread = self.table.levels.len() == self.table.n_early && self.table.channels.is_empty();
+        if rest_unread || alive.rows.len() == batch.num_rows() {
+            matcher.late(batch, alive, &ordinals)?;
+        } else {
+            let rest = take_record_batch(batch, &rows).map_err(|error| bug!("rows: {error}"))?;
+            matcher.late(&rest, alive, &ordinals)?;
+        }
+        matcher.settle(&self.task.runtime_env())
+    }
+
+    async fn files(self, files: &Files, next: &AtomicUsize) -> Result<(Scatter, Read, u64)> {
+        let mut matcher = self.matcher()?;
+        let (early, late) = (self.table.early_columns(), self.table.late_columns());
+        let mut bytes = 0;
+        loop {
+            let unit = next.fetch_add(1, Relaxed);
+            let Some(&unit) = files.row_groups.get(unit) else { break };
+            let (mut reader, fetched) = files.read(unit, &early, None).await?;
+            bytes += fetched;
+            let mut found: Vec<(usize, Alive)> = vec![];
+            let mut n_alive = 0;
+            while let Some(batch) = files.next(unit, &mut reader)? {
+                let alive = matcher.early(&batch, self.orphans)?;
+                n_alive += alive.rows.len();
+                found.push((batch.num_rows(), alive));
+                self.watch.rows.fetch_add(batch.num_rows() as u64, Relaxed);
+                tokio::task::yield_now().await;
+            }
+            if n_alive == 0 && !self.orphans {
+                continue;
+            }
+            #[expect(clippy::cast_precision_loss, reason = "a share of rows")]
+            let dense = n_alive as f64 > files.rows(unit) as f64 * DENSE;
+            if self.orphans || dense {
+                let (mut reader, fetched) = files.read(unit, &late, None).await?;
+                bytes += fetched;
+                for (_, alive) in found {
+                    let Some(batch) = files.next(unit, &mut reader)? else { break };
+                    self.late(&mut matcher, &batch, &alive)?;
+                    tokio::task::yield_now().await;
+                }
+            } else {
+                let (mut reader, fetched) = files.read(unit, &late, Some(selection(&found))).await?;
+                bytes += fetched;
+                let mut all = Alive::default();
+                found.into_iter().for_each(|(_, alive)| all.append(alive));
+                let mut done = 0;
+                while let Some(batch) = files.next(unit, &mut reader)? {
+                    let part = all.part(done..done + batch.num_rows());
+                    done += batch.num_rows();
+                    let keys = column(&batch, std::slice::from_ref(&self.table.key))?;
+                    let mut ordinals = vec![];
+                    self.profiles.keys.ordinals(&keys, &mut ordinals)?;
+                    matcher.late(&batch, &part, &ordinals)?;
+                    matcher.settle(&self.task.runtime_env())?;
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        Ok((matcher.scatter, matcher.read, bytes))
+    }
+}
+
+/// The rows that may matter, as Parquet's reader takes them.
+fn selection(found: &[(usize, Alive)]) -> RowSelection {
+    let mut selectors: Vec<RowSelector> = vec![];
+    let mut add = |selector: RowSelector| match selectors.last_mut() {
+        Some(last) if last.skip == selector.skip => last.row_count += selector.row_count,
+        _ if selector.row_count == 0 => {}
+        _ => selectors.push(selector),
+    };
+    for (n_rows, alive) in found {
+        let mut next = 0;
+        for row in &alive.rows {
+            let row = *row as usize;
+            add(RowSelector::skip(row - next));
+            add(RowSelector::select(1));
+            next = row + 1;
+        }
+        add(RowSelector::skip(n_rows - next));
+    }
+    RowSelection::from(selectors)
+}
+
+/// Finishes all partitions and joins what was found.
+async fn finish_all(finish: &Arc<Finish>, n_threads: usize) -> Result<Vec<RoaringBitmap>> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut set = JoinSet::new();
+    for _ in 0..n_threads.min(finish.n_partitions().max(1)) {
+        let (finish, next) = (Arc::clone(finish), Arc::clone(&next));
+        set.spawn(async move {
+            let mut scratch = Scratch::default();
+            loop {
+                let partition = next.fetch_add(1, Relaxed);
+                if partition >= finish.n_partitions() {
+                    break;
+                }
+                finish.partition(partition, &mut scratch)?;
+                tokio::task::yield_now().await;
+            }
+            Ok::<_, crate::error::Error>(scratch.members)
+        });
+    }
+    let mut all = vec![RoaringBitmap::new(); finish.evaluation.rules.len()];
+    while let Some(done) = set.join_next().await {
+        let members = done.map_err(|error| bug!("finishing an evaluation: {error}"))??;
+        for (all, found) in all.iter_mut().zip(members) {
+            *all |= found;
+        }
+    }
+    Ok(all)
+}

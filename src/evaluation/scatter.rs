@@ -1,0 +1,208 @@
+//! Events that matter, by the partition of their profile: what is left of each is a few bytes.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::execution::SpillFile;
+use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::execution::runtime_env::RuntimeEnv;
+
+use crate::bug;
+use crate::error::Result;
+
+/// Profiles of a partition, as bits of an ordinal.
+pub(super) const SHIFT: u32 = 12;
+/// Profiles of a partition.
+pub(super) const PROFILES: usize = 1 << SHIFT;
+/// Events of a chunk.
+const CHUNK: usize = 1024;
+
+/// An event that matters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Event {
+    /// The profile, within its partition.
+    pub(super) profile: u16,
+    /// When, in the unit of its column.
+    pub(super) time: i64,
+    /// Its signature.
+    pub(super) signature: u32,
+}
+
+/// The events of one partition that one thread found, in the order in which it did.
+#[derive(Debug, Default)]
+struct Part {
+    chunks: Vec<Chunk>,
+    n: usize,
+    /// Values kept of events, in the order of the events.
+    values: Vec<u64>,
+    /// What was written to disk before.
+    sections: Vec<Section>,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    profiles: Vec<u16>,
+    times: Vec<i64>,
+    signatures: Vec<u32>,
+}
+
+impl Chunk {
+    const BYTES: usize = CHUNK * 14;
+
+    fn new() -> Self {
+        Self {
+            profiles: Vec::with_capacity(CHUNK),
+            times: Vec::with_capacity(CHUNK),
+            signatures: Vec::with_capacity(CHUNK),
+        }
+    }
+}
+
+/// One thread's events by partition.
+pub(super) struct Scatter {
+    parts: Vec<Part>,
+    files: Vec<Arc<dyn SpillFile>>,
+    reservation: MemoryReservation,
+    held: usize,
+}
+
+impl Scatter {
+    pub(super) fn new(n_profiles: usize, reservation: MemoryReservation) -> Self {
+        let mut parts = vec![];
+        parts.resize_with(n_profiles.div_ceil(PROFILES), Part::default);
+        Self { parts, files: vec![], reservation, held: 0 }
+    }
+
+    /// Adds an event of a profile with the values kept of it.
+    #[inline]
+    pub(super) fn push(&mut self, ordinal: u32, time: i64, signature: u32, values: &[u64]) {
+        let part = &mut self.parts[(ordinal >> SHIFT) as usize];
+        if part.n.is_multiple_of(CHUNK) {
+            part.chunks.push(Chunk::new());
+            self.held += Chunk::BYTES;
+        }
+        if let Some(chunk) = part.chunks.last_mut() {
+            #[expect(clippy::cast_possible_truncation, reason = "the lower bits are what is wanted")]
+            chunk.profiles.push((ordinal & (PROFILES as u32 - 1)) as u16);
+            chunk.times.push(time);
+            chunk.signatures.push(signature);
+            part.n += 1;
+        }
+        if !values.is_empty() {
+            part.values.extend_from_slice(values);
+            self.held += values.len() * 8;
+        }
+    }
+
+    /// Accounts for what was added; writes everything to disk where memory is short.
+    pub(super) fn settle(&mut self, runtime: &RuntimeEnv) -> Result<()> {
+        if self.reservation.try_resize(self.held).is_ok() {
+            return Ok(());
+        }
+        let file = runtime.disk_manager.create_tmp_file("events of an evaluation")?;
+        let mut out = file.open_writer()?;
+        let mut offset = 0;
+        for part in &mut self.parts {
+            part.spill(&mut out, self.files.len(), &mut offset)?;
+        }
+        out.finish()?;
+        self.files.push(file);
+        self.held = 0;
+        self.reservation.free();
+        Ok(())
+    }
+
+    /// Reads the events of a partition, with their values behind each other.
+    pub(super) fn read(
+        &self,
+        partition: usize,
+        events: &mut Vec<Event>,
+        values: &mut Vec<u64>,
+    ) -> Result<()> {
+        let part = &self.parts[partition];
+        for section in &part.sections {
+            let path = self.files[section.file].path();
+            section.read(path.ok_or_else(|| bug!("a temporary file without a path"))?, events, values)?;
+        }
+        for chunk in &part.chunks {
+            let rows = chunk.profiles.iter().zip(&chunk.times).zip(&chunk.signatures);
+            events.extend(rows.map(|((profile, time), signature)| Event {
+                profile: *profile,
+                time: *time,
+                signature: *signature,
+            }));
+        }
+        values.extend_from_slice(&part.values);
+        Ok(())
+    }
+}
+
+/// Where a part of a partition lies in a file.
+#[derive(Clone, Copy, Debug)]
+struct Section {
+    /// The file, of the thread's.
+    file: usize,
+    offset: u64,
+    n: usize,
+    n_values: usize,
+}
+
+impl Part {
+    /// Writes what is held and forgets it.
+    fn spill(&mut self, out: &mut dyn Write, file: usize, offset: &mut u64) -> Result<()> {
+        if self.n == 0 {
+            return Ok(());
+        }
+        let mut bytes = Vec::with_capacity(self.n * 14 + self.values.len() * 8);
+        for chunk in &self.chunks {
+            for at in 0..chunk.profiles.len() {
+                bytes.extend_from_slice(&chunk.profiles[at].to_le_bytes());
+                bytes.extend_from_slice(&chunk.times[at].to_le_bytes());
+                bytes.extend_from_slice(&chunk.signatures[at].to_le_bytes());
+            }
+        }
+        for value in &self.values {
+            bytes.extend_from_slice(&value.to_le_bytes());
+        }
+        out.write_all(&bytes).map_err(spill_error)?;
+        self.sections.push(Section { file, offset: *offset, n: self.n, n_values: self.values.len() });
+        *offset += bytes.len() as u64;
+        self.n = 0;
+        self.chunks = vec![];
+        self.values = vec![];
+        Ok(())
+    }
+}
+
+impl Section {
+    fn read(&self, path: &Path, events: &mut Vec<Event>, values: &mut Vec<u64>) -> Result<()> {
+        let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(spill_error)?);
+        file.seek(SeekFrom::Start(self.offset)).map_err(spill_error)?;
+        for _ in 0..self.n {
+            let mut bytes = [0; 14];
+            file.read_exact(&mut bytes).map_err(spill_error)?;
+            let [a, b, c, d, e, f, g, h, i, j, k, l, m, o] = bytes;
+            events.push(Event {
+                profile: u16::from_le_bytes([a, b]),
+                time: i64::from_le_bytes([c, d, e, f, g, h, i, j]),
+                signature: u32::from_le_bytes([k, l, m, o]),
+            });
+        }
+        for _ in 0..self.n_values {
+            values.push(read_u64(&mut file)?);
+        }
+        Ok(())
+    }
+}
+
+fn read_u64(file: &mut BufReader<File>) -> Result<u64> {
+    let mut bytes = [0; 8];
+    file.read_exact(&mut bytes).map_err(spill_error)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+fn spill_error(error: std::io::Error) -> crate::error::Error {
+    crate::error::from_io("a temporary file of an evaluation", error)
+}
