@@ -7,7 +7,7 @@ use crate::segment::{BinaryOp, Expr, Node, UnaryOp, Value};
 
 /// A constant among the values of an ordered column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tick {
+pub(super) struct Tick {
     /// The greatest value that is not above the constant.
     pub floor: i64,
     /// Whether it is the constant.
@@ -20,7 +20,7 @@ impl Tick {
     }
 
     /// The least value that is at or above the constant.
-    pub fn ceiling(self) -> Option<i64> {
+    pub(super) fn ceiling(self) -> Option<i64> {
         if self.exact { Some(self.floor) } else { self.floor.checked_add(1) }
     }
 }
@@ -34,7 +34,7 @@ pub fn float_key(value: f64) -> i64 {
 
 /// A constant expression among the values of a column of `data_type`; `None` where it is no constant, or the two do
 /// not compare in the column's own terms.
-pub fn tick(expr: &Expr, data_type: &DataType) -> Option<Tick> {
+pub(super) fn tick(expr: &Expr, data_type: &DataType) -> Option<Tick> {
     match data_type {
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
             number(expr)?.parse().ok().map(Tick::exactly)

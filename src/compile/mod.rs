@@ -32,7 +32,7 @@ use crate::profile::Bound;
 use crate::resolve::Program;
 use crate::segment::{Call, Expr};
 
-pub use constant::{float_key, tick};
+pub use constant::float_key;
 pub(crate) use question::is_text;
 pub use question::{Literal, Of, Questions, Subject, Test};
 pub use truth::{Tree, Want};

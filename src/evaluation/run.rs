@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat, filter_record_batch, is_not_null, take_record_batch};
 use arrow::datatypes::{DataType, TimeUnit};
+use chrono::{DateTime, Utc};
 use datafusion::common::ScalarValue;
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::TaskContext;
@@ -20,7 +21,7 @@ use hashbrown::HashMap;
 use roaring::RoaringBitmap;
 
 use crate::bug;
-use crate::compile::{Arg, Evaluation, Leaf, Of, Test, tick};
+use crate::compile::{Arg, Evaluation, Leaf, Of, Test};
 use crate::error::Result;
 use crate::segment::Expr;
 use crate::statement::quote;
@@ -197,11 +198,7 @@ impl Prepared {
         let declared = self.events(at);
         let time_type = store.events[table.events].field_with_name(&declared.timestamp);
         let time_type = time_type.map_err(|error| bug!("timestamps: {error}"))?.data_type().clone();
-        let until = self.program.as_of.then(|| self.program.now_for(table.events));
-        let until = until.and_then(|now| tick(&now, &without_zone(&time_type))).map(|tick| tick.floor);
-        if self.program.as_of && until.is_none() {
-            return Err(bug!("the instant cannot be compared with timestamps of type {time_type}"));
-        }
+        let until = if self.program.as_of { Some(last_tick(self.program.now, &time_type)?) } else { None };
         let questions = &table.questions;
         // Literals by subject, in their order among the subject's.
         let mut position = vec![];
@@ -369,13 +366,20 @@ fn unique_lookup<'k>(keys: impl Iterator<Item = &'k str>, table: &str) -> Result
     Ok(())
 }
 
-/// The type without its zone: instants are in UTC here.
-fn without_zone(data_type: &DataType) -> DataType {
-    match data_type {
-        DataType::Timestamp(unit, _) => DataType::Timestamp(*unit, None::<Arc<str>>),
-        other => other.clone(),
-    }
+/// The last value of a timestamp column that is not after an instant.
+fn last_tick(now: DateTime<Utc>, data_type: &DataType) -> Result<i64> {
+    Ok(match data_type {
+        DataType::Timestamp(TimeUnit::Second, _) => now.timestamp(),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => now.timestamp_millis(),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => now.timestamp_micros(),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => now.timestamp_nanos_opt().unwrap_or(i64::MAX),
+        DataType::Date64 => now.timestamp_millis(),
+        DataType::Date32 => now.timestamp().div_euclid(SECONDS_A_DAY),
+        other => return Err(bug!("an instant cannot be compared with timestamps of type {other}")),
+    })
 }
+
+const SECONDS_A_DAY: i64 = 24 * 60 * 60;
 
 async fn collected(tables: &dyn Tables, sql: &str) -> Result<RecordBatch> {
     let plan = tables.plan(sql).await?;

@@ -259,7 +259,8 @@ impl<'a> Query<'a> {
             vec![format!("{} AS profile_key", self.event_key(events)), format!("{group} AS group_key")];
         select.extend(aggregates.iter().map(|(at, call)| column(&printer, *at, call)));
         let mut conditions = vec![format!("{group} IS NOT NULL")];
-        conditions.extend(self.event_conditions(events, &aggregates));
+        // Not pruned by time: a group of old events alone is a group, of which its rule may hold.
+        conditions.extend(self.hidden(events));
         let by = format!(
             "SELECT\n  {}\n{}{}\nGROUP BY {}, {group}",
             select.join(",\n  "),
@@ -304,7 +305,7 @@ impl<'a> Query<'a> {
             "SELECT\n  {}\n{}{}\nGROUP BY GROUPING SETS ({})",
             select.join(",\n  "),
             self.event_from(events, &all, keys),
-            where_clause(&self.event_conditions(events, &all)),
+            where_clause(&self.hidden(events)),
             sets.join(", ")
         );
         let sets_name = quote(&format!("{}_sets", self.events_alias(events)));
