@@ -3,11 +3,12 @@
 use crate::resolve::Feature;
 use crate::segment::{BinaryOp, Call, Expr, Node, Value, walk};
 
+use super::certain::is_number;
 use super::condition::Condition;
-use super::constant::{number, tick};
+use super::constant::{float_key, number, tick};
 use super::question::whole;
 use super::truth::{Tree, Want, truth};
-use super::{Aggregate, Arg, Atom, Compiler, Counter, Group, GroupLeaf, Leaf, Refusal};
+use super::{Aggregate, Arg, Atom, Compiler, Counter, Group, GroupLeaf, Leaf, Measure, Number, Refusal};
 
 /// The greatest count that is compared with: the walk over a profile's events has a row for each.
 const MAX_LEAST: i64 = 4096;
@@ -53,11 +54,54 @@ impl Compiler<'_> {
             }
             Feature::Aggregate { per: Some(_), .. } => Err("a group's aggregate outside of its group".into()),
             Feature::Aggregate { call, .. } => {
+                if let Some(tree) = self.compared_measure(table, &call, op, constant, want)? {
+                    return Ok(Some(tree));
+                }
                 let mut leaves = vec![];
                 let tree = self.compared_call(table, &call, op, constant, want, &mut leaves)?;
                 Ok(tree.map(|tree| self.placed(table, &tree, &leaves)))
             }
         }
+    }
+
+    /// A sum or mean compared with a number; `None` where it is something else.
+    fn compared_measure(
+        &mut self,
+        table: usize,
+        call: &Call,
+        op: BinaryOp,
+        constant: &Expr,
+        want: Want,
+    ) -> Result<Option<Tree>, Refusal> {
+        let mean = match call.name.as_str() {
+            "sum" => false,
+            "avg" | "mean" => true,
+            _ => return Ok(None),
+        };
+        let home = crate::segment::Relation::Events(self.out.tables[table].events);
+        let ([argument], Some(text), false) = (&call.args[..], number(constant), call.distinct) else {
+            return Ok(None);
+        };
+        if !plain(call) || !is_number(argument, home, &self.program.store) {
+            return Ok(None);
+        }
+        let Ok(float) = text.parse::<f64>() else { return Ok(None) };
+        let bound = Number { whole: text.parse().ok(), float: float_key(float) };
+        let (or_equal, flip) = match op {
+            BinaryOp::Lt => (false, false),
+            BinaryOp::LtEq => (true, false),
+            BinaryOp::GtEq => (false, true),
+            BinaryOp::Gt => (true, true),
+            _ => return Ok(None),
+        };
+        let channel = self.channel(table, argument)?;
+        let filters: Vec<&Expr> = call.filter.as_deref().into_iter().collect();
+        let Condition { atom, since } = self.condition(table, &filters, &[channel])?;
+        let counter = self.counter(table, Counter { atom, distinct: None });
+        let measure = self.measure(table, Measure { atom, channel, mean });
+        let known = self.leaf(Leaf::Count { table, counter, since, least: 1 });
+        let below = self.leaf(Leaf::Below { table, measure, since, bound, or_equal });
+        Ok(Some(compared(known, below, if flip { want.flipped() } else { want })))
     }
 
     /// Whether a feature is not NULL.
@@ -130,12 +174,7 @@ impl Compiler<'_> {
             below
         };
         let want = if flip { want.flipped() } else { want };
-        Ok(Some(match want {
-            Want::True => Tree::all([known, below]),
-            Want::NotTrue => Tree::any([known.negated(), below.negated()]),
-            Want::False => Tree::all([known, below.negated()]),
-            Want::NotFalse => Tree::any([known.negated(), below]),
-        }))
+        Ok(Some(compared(known, below, want)))
     }
 
     /// Whether an aggregate is not NULL, as a tree over counts.
@@ -395,6 +434,16 @@ fn is_condition(expr: &Expr) -> bool {
 /// Whether a call has nothing that counts do not know.
 fn plain(call: &Call) -> bool {
     call.order_by.is_empty() && call.within_group.is_empty() && !call.ignore_nulls && call.over.is_none()
+}
+
+/// A comparison of a value that may be NULL.
+fn compared(known: Tree, below: Tree, want: Want) -> Tree {
+    match want {
+        Want::True => Tree::all([known, below]),
+        Want::NotTrue => Tree::any([known.negated(), below.negated()]),
+        Want::False => Tree::all([known, below.negated()]),
+        Want::NotFalse => Tree::any([known.negated(), below]),
+    }
 }
 
 fn least(nth: i64) -> u32 {

@@ -16,6 +16,7 @@
 //! two-valued. Nothing here reads data or knows DataFusion; what cannot be said in these terms is refused, rule by
 //! rule, with the reason.
 
+mod certain;
 mod condition;
 mod constant;
 mod feature;
@@ -71,6 +72,8 @@ pub struct Table {
     pub atoms: Vec<Atom>,
     /// What is counted.
     pub counters: Vec<Counter>,
+    /// What is summed.
+    pub measures: Vec<Measure>,
     /// Values that are kept of events, by expression.
     pub channels: Vec<Expr>,
     /// Aggregates whose values are needed.
@@ -176,6 +179,19 @@ pub enum Leaf {
         /// At least so many.
         least: u32,
     },
+    /// A sum or mean of a channel is below a number, or also equal to it; false where there is none.
+    Below {
+        /// The position among the tables.
+        table: usize,
+        /// The measure, of that table's.
+        measure: usize,
+        /// Of events since this instant.
+        since: i64,
+        /// The number.
+        bound: Number,
+        /// Or it is the number.
+        or_equal: bool,
+    },
     /// A boolean expression has a truth value.
     Value {
         /// The position among the values.
@@ -183,6 +199,26 @@ pub enum Leaf {
         /// The truth value asked for: true or false.
         truth: bool,
     },
+}
+
+/// A number as it is compared with sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Number {
+    /// The number, if it is written as a whole one.
+    pub whole: Option<i64>,
+    /// By order key.
+    pub float: i64,
+}
+
+/// A sum or mean over the events of an atom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Measure {
+    /// Of these events, whose channel is not NULL,
+    pub atom: usize,
+    /// the values of this channel,
+    pub channel: usize,
+    /// their mean, or else their sum.
+    pub mean: bool,
 }
 
 /// What an earlier attempt found that cannot be bound to data.
@@ -225,6 +261,7 @@ struct Compiler<'a> {
 struct Interned {
     atoms: HashMap<Atom, usize>,
     counters: HashMap<Counter, usize>,
+    measures: HashMap<Measure, usize>,
     channels: HashMap<Expr, usize>,
     /// By feature.
     aggregates: HashMap<usize, usize>,
@@ -274,6 +311,7 @@ impl<'a> Compiler<'a> {
                 questions: Questions::default(),
                 atoms: vec![],
                 counters: vec![],
+                measures: vec![],
                 channels: vec![],
                 aggregates: vec![],
                 groups: vec![],
@@ -289,6 +327,10 @@ impl<'a> Compiler<'a> {
 
     fn counter(&mut self, table: usize, counter: Counter) -> usize {
         intern(&mut self.interned[table].counters, &mut self.out.tables[table].counters, counter)
+    }
+
+    fn measure(&mut self, table: usize, measure: Measure) -> usize {
+        intern(&mut self.interned[table].measures, &mut self.out.tables[table].measures, measure)
     }
 
     fn channel(&mut self, table: usize, expr: &Expr) -> Result<usize, Refusal> {

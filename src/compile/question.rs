@@ -327,6 +327,14 @@ fn plain(call: &Call) -> bool {
     call.args.len() == 1 && !call.distinct && call.over.is_none() && call.filter.is_none()
 }
 
+/// The type of an expression that is a column of a table, or a field below one.
+pub(super) fn type_of<'a>(expr: &Expr, home: Relation, bound: &'a Bound) -> Option<&'a DataType> {
+    match &expr.node {
+        Node::Attribute { relation, path } if *relation == home => data_type(path, schema_of(home, bound)),
+        _ => None,
+    }
+}
+
 /// Whether values of a type are strings.
 pub(crate) fn is_text(data_type: &DataType) -> bool {
     match data_type {

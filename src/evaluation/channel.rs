@@ -99,6 +99,11 @@ impl Channel {
         })
     }
 
+    /// Whether values are floating-point numbers.
+    pub(super) fn is_float(&self) -> bool {
+        self.kind == Kind::Float
+    }
+
     /// All strings seen, for [`decode`](Self::decode).
     pub(super) fn texts(&self) -> StringArray {
         let known = self.texts.lock().unwrap_or_else(PoisonError::into_inner);

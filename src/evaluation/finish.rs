@@ -11,7 +11,7 @@ use hashbrown::{HashMap, HashSet};
 use roaring::RoaringBitmap;
 
 use crate::bug;
-use crate::compile::{Arg, Evaluation, Leaf, Table, Tree};
+use crate::compile::{Arg, Evaluation, Leaf, Table, Tree, float_key};
 use crate::error::Result;
 
 use super::bind::{BoundAggregate, Input, RowExpr};
@@ -68,6 +68,9 @@ pub(super) struct Counting {
     leaf: Vec<u32>,
     /// The leaves of each chain, narrowest window first: each implies the next.
     chains: Vec<Vec<u32>>,
+    /// The measures of each signature.
+    measures: Lists,
+    sums: Vec<Summing>,
     /// The channels of each signature, in order.
     channels: Vec<Vec<u32>>,
     /// The aggregates that events of a signature may matter to.
@@ -93,11 +96,16 @@ impl Counting {
         // The leaves of each counter: count, instant, leaf.
         let mut asked: Vec<Vec<(u32, i64, u32)>> = vec![vec![]; table.counters.len()];
         let mut group_leaves = vec![vec![]; table.groups.len()];
+        let mut below: Vec<Vec<Below>> = vec![vec![]; table.measures.len()];
         let mut edges = vec![];
         for (position, leaf) in evaluation.leaves.iter().enumerate() {
             match *leaf {
                 Leaf::Count { table, counter, since, least } if table == at => {
                     asked[counter].push((least, since, small(position)));
+                    edges.push(since);
+                }
+                Leaf::Below { table, measure, since, bound, or_equal } if table == at => {
+                    below[measure].push(Below { since, bound, or_equal, leaf: small(position), window: 0 });
                     edges.push(since);
                 }
                 Leaf::Groups { table, group, least } if table == at => {
@@ -131,7 +139,12 @@ impl Counting {
         }
         rows.push(small(chain.len()));
         let atoms = events.signatures.all();
+        let sums = below.into_iter().zip(&table.measures).map(|(below, measure)| {
+            Summing::new(below, &edges, !measure.mean && !events.channels[measure.channel].is_float())
+        });
+        let sums = sums.collect();
         let (mut counters, mut distinct, mut feeds) = (Lists::default(), Lists::default(), Lists::default());
+        let mut measures = Lists::default();
         let mut of_atom: Vec<Vec<u32>> = vec![vec![]; table.atoms.len()];
         for (counter, asked) in asked.iter().enumerate() {
             if !asked.is_empty() {
@@ -144,6 +157,8 @@ impl Counting {
             let is_distinct = |counter: &u32| table.counters[*counter as usize].distinct.is_some();
             counters.push(all().filter(|counter| !is_distinct(counter)));
             distinct.push(all().filter(is_distinct));
+            let is_own = |at: &usize| holds(own, table.measures[*at].atom);
+            measures.push((0..table.measures.len()).filter(is_own).map(small));
             feeds.push(
                 (0..table.aggregates.len()).filter(|at| feeds_on(&table.aggregates[*at], own)).map(small),
             );
@@ -170,6 +185,8 @@ impl Counting {
             chain,
             leaf,
             chains,
+            measures,
+            sums,
             channels,
             feeds,
             aggregates,
@@ -181,6 +198,69 @@ impl Counting {
 
     fn table(&self) -> &Table {
         &self.evaluation.tables[self.at]
+    }
+}
+
+/// How one measure is summed: by its own windows, narrowest first, each the events that the one before lacks.
+#[derive(Debug)]
+struct Summing {
+    /// For each of the table's edges the first of the measure's windows that holds an event there.
+    window: Vec<u32>,
+    n_windows: usize,
+    /// Whether sums are whole numbers.
+    whole: bool,
+    leaves: Vec<Below>,
+}
+
+/// A leaf about a measure.
+#[derive(Clone, Copy, Debug)]
+struct Below {
+    since: i64,
+    bound: crate::compile::Number,
+    or_equal: bool,
+    leaf: u32,
+    /// The position of its window among the measure's.
+    window: usize,
+}
+
+/// What is summed of one profile's events in one window.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    n: i64,
+    float: f64,
+    whole: i64,
+}
+
+impl Summing {
+    fn new(mut leaves: Vec<Below>, edges: &[i64], whole: bool) -> Self {
+        let mut windows: Vec<i64> = leaves.iter().map(|leaf| leaf.since).collect();
+        windows.sort_unstable_by(|left, right| right.cmp(left));
+        windows.dedup();
+        for leaf in &mut leaves {
+            leaf.window = windows.iter().position(|since| *since == leaf.since).unwrap_or_default();
+        }
+        let first = |edge: &i64| windows.iter().position(|since| since <= edge).map_or(NONE, small);
+        Self { window: edges.iter().map(first).collect(), n_windows: windows.len(), whole, leaves }
+    }
+}
+
+impl Below {
+    fn holds(&self, sum: Sum, mean: bool, whole: bool) -> bool {
+        if sum.n == 0 {
+            return false;
+        }
+        let order = if whole {
+            match self.bound.whole {
+                Some(bound) => sum.whole.cmp(&bound),
+                #[expect(clippy::cast_precision_loss, reason = "as SQL compares a whole number with another")]
+                None => float_key(sum.whole as f64).cmp(&self.bound.float),
+            }
+        } else {
+            #[expect(clippy::cast_precision_loss, reason = "a count")]
+            let value = if mean { sum.float / sum.n as f64 } else { sum.float };
+            float_key(value).cmp(&self.bound.float)
+        };
+        order.is_lt() || (self.or_equal && order.is_eq())
     }
 }
 
@@ -217,6 +297,9 @@ pub(super) struct Scratch {
     /// For each counter when it was last counted, and its row.
     state: Vec<(u32, u32)>,
     seen: HashMap<u32, (u32, HashSet<u64>)>,
+    /// For each measure its sums by window, and the measures that the profile at hand has any of.
+    sums: Vec<Vec<Sum>>,
+    summed: Vec<u32>,
     stamp: u32,
     /// For each aggregate the events that matter to it.
     fed: Vec<Vec<(u32, u32)>>,
@@ -414,6 +497,8 @@ impl Counting {
         scratch.state.clear();
         scratch.state.resize(self.table().counters.len(), (0, 0));
         scratch.seen.clear();
+        scratch.sums.clear();
+        scratch.sums.extend(self.sums.iter().map(|summing| vec![Sum::default(); summing.n_windows]));
         scratch.stamp = 0;
         scratch.fed.iter_mut().for_each(Vec::clear);
         scratch.fed.resize_with(self.table().aggregates.len(), Vec::new);
@@ -428,6 +513,7 @@ impl Counting {
                     self.group(profile, range, scratch);
                 }
             }
+            self.compare_sums(profile, scratch);
             if profile % 64 == 63 || profile + 1 == n {
                 for chain in &self.chains {
                     for leaf in chain {
@@ -519,6 +605,7 @@ impl Counting {
                     }
                 }
             }
+            self.sum(event, window, scratch);
             for &counter in self.distinct.get(event.signature as usize) {
                 let Some(channel) = self.table().counters[counter as usize].distinct else { continue };
                 let Some(value) = self.value(&scratch.values, event, channel) else { continue };
@@ -541,6 +628,54 @@ impl Counting {
                     }
                 }
             }
+        }
+    }
+
+    /// Adds an event's values to the sums that they belong to.
+    fn sum(&self, event: Sorted, window: usize, scratch: &mut Scratch) {
+        for &at in self.measures.get(event.signature as usize) {
+            let (summing, measure) = (&self.sums[at as usize], self.table().measures[at as usize]);
+            let own = summing.window[window];
+            let Some(value) = self.value(&scratch.values, event, measure.channel) else { continue };
+            if own == NONE {
+                continue;
+            }
+            let sums = &mut scratch.sums[at as usize];
+            if sums.iter().all(|sum| sum.n == 0) {
+                scratch.summed.push(at);
+            }
+            let sum = &mut sums[own as usize];
+            sum.n += 1;
+            if summing.whole {
+                sum.whole = sum.whole.wrapping_add(value.cast_signed());
+            } else if self.events.channels[measure.channel].is_float() {
+                sum.float += f64::from_bits(value);
+            } else {
+                #[expect(clippy::cast_precision_loss, reason = "as SQL's mean of whole numbers")]
+                let value = value.cast_signed() as f64;
+                sum.float += value;
+            }
+        }
+    }
+
+    /// Compares the sums of a profile, and forgets them.
+    fn compare_sums(&self, profile: usize, scratch: &mut Scratch) {
+        while let Some(at) = scratch.summed.pop() {
+            let (summing, measure) = (&self.sums[at as usize], self.table().measures[at as usize]);
+            let sums = &mut scratch.sums[at as usize];
+            for window in 1..sums.len() {
+                let before = sums[window - 1];
+                let sum = &mut sums[window];
+                sum.n += before.n;
+                sum.float += before.float;
+                sum.whole = sum.whole.wrapping_add(before.whole);
+            }
+            for leaf in &summing.leaves {
+                if leaf.holds(sums[leaf.window], measure.mean, summing.whole) {
+                    scratch.bits[leaf.leaf as usize][profile / 64] |= 1 << (profile % 64);
+                }
+            }
+            sums.fill(Sum::default());
         }
     }
 

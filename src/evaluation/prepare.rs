@@ -114,14 +114,18 @@ async fn bind(
                 fits = false;
             }
         }
+        let all: Vec<_> = table.aggregates.iter().collect();
         let mut aggregates = vec![];
-        for aggregate in &table.aggregates {
-            match binder.aggregates(table.events, &[aggregate]).await {
-                Ok(bound) => aggregates.extend(bound),
-                Err(error) => {
-                    refusals.features.insert(aggregate.feature, error.message());
-                    fits = false;
+        match binder.aggregates(table.events, &all).await {
+            Ok(bound) => aggregates = bound,
+            // One of them cannot be planned: each alone tells which.
+            Err(_) => {
+                for aggregate in all {
+                    if let Err(error) = binder.aggregates(table.events, &[aggregate]).await {
+                        refusals.features.insert(aggregate.feature, error.message());
+                    }
                 }
+                fits = false;
             }
         }
         if !fits {
@@ -133,39 +137,39 @@ async fn bind(
     else {
         return Ok(None);
     };
-    let mut values = vec![];
-    for expr in &evaluation.values {
-        let features = features_of(program, expr);
-        match binder.values(&[expr], &features).await {
-            Ok(bound) if bound.iter().all(is_boolean) => values.extend(bound),
-            Ok(_) => {
-                refusals.exprs.insert(expr.clone(), "it is not boolean".into());
+    let exprs: Vec<&Expr> = evaluation.values.iter().collect();
+    let values = match binder.values(&exprs, &features_of(program, &exprs)).await {
+        Ok(values) if values.iter().all(is_boolean) => values,
+        // One of them cannot be planned, or is no condition: each alone tells which.
+        _ => {
+            for expr in exprs {
+                match binder.values(&[expr], &features_of(program, &[expr])).await {
+                    Ok(bound) if bound.iter().all(is_boolean) => {}
+                    Ok(_) => drop(refusals.exprs.insert(expr.clone(), "it is not boolean".into())),
+                    Err(error) => drop(refusals.exprs.insert(expr.clone(), error.message())),
+                }
             }
-            Err(error) => {
-                refusals.exprs.insert(expr.clone(), error.message());
-            }
+            return Ok(None);
         }
-    }
-    if values.len() < evaluation.values.len() {
-        return Ok(None);
-    }
+    };
     let (evaluation, program) = (Arc::new(evaluation), Arc::clone(program));
     Ok(Some(Prepared { evaluation, program, profiles, tables, values }))
 }
 
-/// The features that an expression is about, with their event tables.
-fn features_of(program: &Program, expr: &Expr) -> Vec<(usize, usize)> {
-    let mut features = vec![];
-    crate::segment::walk(expr, &mut |part| {
-        if let crate::segment::Node::Feature(at) = part.node
-            && let Some(Feature::Aggregate { events, .. }) = program.features.get(at)
-            && !features.contains(&(*events, at))
-        {
-            features.push((*events, at));
-        }
-        true
-    });
-    features
+/// The features that expressions are about, with their event tables.
+fn features_of(program: &Program, exprs: &[&Expr]) -> Vec<(usize, usize)> {
+    let mut features = std::collections::BTreeSet::new();
+    for expr in exprs {
+        crate::segment::walk(expr, &mut |part| {
+            if let crate::segment::Node::Feature(at) = part.node
+                && let Some(Feature::Aggregate { events, .. }) = program.features.get(at)
+            {
+                features.insert((*events, at));
+            }
+            true
+        });
+    }
+    features.into_iter().collect()
 }
 
 fn is_boolean(expr: &RowExpr) -> bool {
@@ -305,10 +309,11 @@ impl Prepared {
         writeln!(out, "rules in the program: {}", rules.len())?;
         writeln!(
             out,
-            "facts about a profile: {} ({} attributes, {} counts, {} counts of groups, {} values of {} expressions)",
+            "facts about a profile: {} ({} attributes, {} counts, {} sums, {} counts of groups, {} values of {} expressions)",
             leaves.len(),
             count(|leaf| matches!(leaf, Leaf::Attribute(_))),
             count(|leaf| matches!(leaf, Leaf::Count { .. })),
+            count(|leaf| matches!(leaf, Leaf::Below { .. })),
             count(|leaf| matches!(leaf, Leaf::Groups { .. })),
             count(|leaf| matches!(leaf, Leaf::Value { .. })),
             values.len(),
@@ -327,8 +332,9 @@ impl Prepared {
             )?;
             writeln!(
                 out,
-                "  counters: {}, aggregates: {}, group rules: {}, values kept of an event: {}",
+                "  counters: {}, sums: {}, aggregates: {}, group rules: {}, values kept of an event: {}",
                 table.counters.len(),
+                table.measures.len(),
                 table.aggregates.len(),
                 table.groups.len(),
                 table.channels.len()

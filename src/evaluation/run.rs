@@ -401,6 +401,13 @@ fn atom_uses(evaluation: &Evaluation, at: usize) -> Vec<AtomUse> {
             since(table.counters[*counter].atom, *from);
         }
     }
+    for leaf in &evaluation.leaves {
+        if let Leaf::Below { table: of, measure, since: from, .. } = leaf
+            && *of == at
+        {
+            since(table.measures[*measure].atom, *from);
+        }
+    }
     for leaf in table.groups.iter().flat_map(|group| &group.leaves) {
         since(table.counters[leaf.counter].atom, leaf.since);
     }
@@ -423,6 +430,7 @@ fn atom_uses(evaluation: &Evaluation, at: usize) -> Vec<AtomUse> {
     for counter in &table.counters {
         counter.distinct.into_iter().for_each(|channel| keep(counter.atom, channel));
     }
+    table.measures.iter().for_each(|measure| keep(measure.atom, measure.channel));
     for group in &table.groups {
         group.leaves.iter().for_each(|leaf| keep(table.counters[leaf.counter].atom, group.key));
     }
