@@ -3,6 +3,7 @@
 pub mod audience;
 pub mod cli;
 pub mod compile;
+pub mod delta;
 pub mod diagnostic;
 pub mod engine;
 pub mod error;

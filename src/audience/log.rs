@@ -8,24 +8,18 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
-use deltalake_core::kernel::transaction::{CommitData, PROTOCOL, TransactionError};
-use deltalake_core::kernel::{Action, Add, CommitInfo, EagerSnapshot, Protocol, StructType, new_metadata};
-use deltalake_core::logstore::{CommitOrBytes, LogStoreRef, StorageConfig, default_logstore};
-use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use deltalake_core::kernel::{Action, Add, EagerSnapshot, Protocol, StructType, new_metadata};
+use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::{DeltaTable, DeltaTableError};
 use object_store::ObjectStore;
-use object_store::prefix::PrefixStore;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use uuid::Uuid;
 
 use super::layout::{Layout, SEGMENT};
 use super::maintain::CHECKPOINT_INTERVAL;
+use crate::delta::{self, Appended};
 use crate::diagnostic::Kind;
 use crate::error::{Error, Result};
-
-/// The key of the report in a commit's information.
-pub(super) const REPORT: &str = "coterie";
 
 const AS_OF: &str = "coterie.as_of";
 const EVALUATION: &str = "coterie.evaluation";
@@ -58,14 +52,6 @@ pub(super) struct State {
     /// None before the first commit.
     pub(super) version: Option<u64>,
     pub(super) segments: BTreeMap<String, Arc<Segment>>,
-}
-
-/// How an attempt to make the next version ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Appended {
-    Landed,
-    /// Another writer made that version.
-    Beaten,
 }
 
 /// What a commit does, for the history.
@@ -118,26 +104,23 @@ impl Segment {
 
 impl Log {
     pub(super) fn new(store: Arc<dyn ObjectStore>, layout: Arc<Layout>) -> Self {
-        let prefixed = Arc::new(PrefixStore::new(Arc::clone(&store), layout.prefix.clone()));
-        let delta = default_logstore(prefixed, store, &layout.url, &StorageConfig::default());
+        let delta = delta::log(store, &layout.url, layout.prefix.clone());
         Self { layout, delta, newest: Mutex::new(None) }
     }
 
     /// The newest version.
     pub(super) async fn load(&self) -> Result<Arc<State>> {
         let mut newest = self.newest.lock().await;
-        let mut table = newest.as_ref().map_or_else(|| self.unread(), |state| state.table.clone());
-        if table.update_incremental(None).await.is_err() {
-            // There may be no table, or another one by now. If it cannot be read, the second attempt says why; that
-            // one comes after the look at the folder, since a table may have been made since the first.
-            *newest = None;
-            let exists = self.delta.is_delta_table_location().await;
-            table = self.unread();
-            if !exists.map_err(|e| self.layout.failed("find", e))? {
-                return Ok(Arc::new(State { table, version: None, segments: BTreeMap::new() }));
-            }
-            table.update_incremental(None).await.map_err(|e| self.layout.failed("read", e))?;
-        }
+        let known = newest.as_ref().map(|state| state.table.clone());
+        let table =
+            match delta::newest(&self.delta, known).await.map_err(|e| self.layout.failed("read", e))? {
+                Some(table) => table,
+                None => {
+                    *newest = None;
+                    let table = DeltaTable::new(Arc::clone(&self.delta));
+                    return Ok(Arc::new(State { table, version: None, segments: BTreeMap::new() }));
+                }
+            };
         if let Some(state) = newest.as_ref()
             && state.version == table.version()
         {
@@ -146,10 +129,6 @@ impl Log {
         let state = Arc::new(self.state(table)?);
         *newest = Some(Arc::clone(&state));
         Ok(state)
-    }
-
-    fn unread(&self) -> DeltaTable {
-        DeltaTable::new(Arc::clone(&self.delta))
     }
 
     fn state(&self, table: DeltaTable) -> Result<State> {
@@ -217,43 +196,16 @@ impl Log {
         mut actions: Vec<Action>,
         report: &Value,
     ) -> Result<Appended> {
-        let failed = |e| self.layout.failed("write", e);
-        let version = state.version.map_or(0, |version| version + 1);
         if state.version.is_none() {
             actions.splice(0..0, self.first_actions()?);
         }
-        let info = CommitInfo {
-            timestamp: Some(Utc::now().timestamp_millis()),
-            operation: Some(operation.name().to_owned()),
-            operation_parameters: Some(HashMap::new()),
-            read_version: state.version,
-            is_blind_append: Some(false),
-            engine_info: Some(concat!("coterie/", env!("CARGO_PKG_VERSION")).to_owned()),
-            info: HashMap::from([(REPORT.to_owned(), report.clone())]),
-            ..CommitInfo::default()
-        };
-        actions.insert(0, Action::CommitInfo(info));
-
-        // delta-rs knows no operation of ours; to its checks this one is an overwrite.
-        let known = DeltaOperation::Write { mode: SaveMode::Overwrite, partition_by: None, predicate: None };
-        if let Ok(snapshot) = state.table.snapshot() {
-            PROTOCOL.can_commit(snapshot, &actions, &known).map_err(failed)?;
+        let table = state.version.map(|_| &state.table);
+        let appended = delta::append(&self.delta, table, operation.name(), report.clone(), actions).await;
+        let appended = appended.map_err(|e| self.layout.failed("write", e))?;
+        if let Appended::Landed(version) = appended {
+            self.maintain(version).await;
         }
-        let bytes = CommitData::new(actions, known, HashMap::new(), vec![]).get_bytes().map_err(failed)?;
-        let entry = CommitOrBytes::LogBytes(bytes.clone());
-        match self.delta.write_commit_entry(version, entry, Uuid::new_v4()).await {
-            Ok(()) => {}
-            Err(TransactionError::VersionAlreadyExists(_)) => {
-                // A store that answered too late and was asked again refuses what it has already taken.
-                let winner = self.delta.read_commit_entry(version).await;
-                if winner.map_err(|e| self.layout.failed("read", e))? != Some(bytes) {
-                    return Ok(Appended::Beaten);
-                }
-            }
-            Err(e) => return Err(failed(e)),
-        }
-        self.maintain(version).await;
-        Ok(Appended::Landed)
+        Ok(appended)
     }
 
     /// Protocol and columns, which the first version sets.

@@ -55,12 +55,13 @@ use serde_json::json;
 use url::Url;
 
 use crate::bug;
+use crate::delta::Appended;
 use crate::diagnostic::{Kind, nearest};
 use crate::error::{Error, Result};
 use evaluate::{Evaluator, Fault, Next};
 use history::History;
 use layout::Layout;
-use log::{Appended, Log, Operation, Segment, State};
+use log::{Log, Operation, Segment, State};
 use population::Population;
 use table::Memberships;
 
@@ -101,7 +102,7 @@ impl Audiences {
             let actions: Vec<Action> = prepared.iter().flat_map(Prepared::actions).cloned().collect();
             if actions.is_empty()
                 || self.log.append(&state, Operation::Evaluate, actions, &report(run, &prepared)?).await?
-                    == Appended::Landed
+                    != Appended::Beaten
             {
                 return Ok(run.members.iter().zip(prepared).map(Prepared::outcome).collect());
             }
@@ -142,7 +143,7 @@ impl Audiences {
             let Some(stored) = state.segments.get(segment) else { return Ok(()) };
             let removals = evaluate::removals(stored);
             let removed = json!({"removed": segment});
-            if self.log.append(&state, Operation::Remove, removals, &removed).await? == Appended::Landed {
+            if self.log.append(&state, Operation::Remove, removals, &removed).await? != Appended::Beaten {
                 return Ok(());
             }
         }

@@ -5,17 +5,12 @@ use std::sync::Arc;
 
 use chrono::{TimeDelta, Utc};
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
-use deltalake_core::kernel::transaction::{CommitData, PROTOCOL, TransactionError};
-use deltalake_core::kernel::{
-    Action, Add, CommitInfo, MetadataExt, Protocol, Remove, StructType, new_metadata,
-};
-use deltalake_core::logstore::{CommitOrBytes, LogStoreRef, StorageConfig, default_logstore};
+use deltalake_core::kernel::{Action, Add, MetadataExt, Protocol, Remove, StructType, new_metadata};
+use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::operations::vacuum::VacuumMode;
-use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::{DeltaTable, checkpoints};
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::prefix::PrefixStore;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -23,6 +18,7 @@ use tokio::sync::Mutex;
 use url::Url;
 use uuid::Uuid;
 
+use crate::delta::{self, Appended};
 use crate::diagnostic::Kind;
 use crate::error::{Error, Result, from_object_store};
 use crate::storage::folder;
@@ -140,14 +136,6 @@ impl State {
     }
 }
 
-/// How an attempt to make the next version ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Appended {
-    Landed,
-    /// Another writer made that version.
-    Beaten,
-}
-
 /// The log of one copy.
 #[derive(Debug)]
 pub(super) struct Log {
@@ -170,8 +158,7 @@ impl Log {
             "",
         ]);
         let prefix = Path::from_url_path(url.path()).map_err(|error| from_object_store(error.into()))?;
-        let prefixed = Arc::new(PrefixStore::new(Arc::clone(&store), prefix.clone()));
-        let delta = default_logstore(prefixed, Arc::clone(&store), &url, &StorageConfig::default());
+        let delta = delta::log(Arc::clone(&store), &url, prefix.clone());
         Ok(Self { store, prefix, url, delta, newest: Mutex::new(None) })
     }
 
@@ -184,17 +171,10 @@ impl Log {
     pub(super) async fn load(&self) -> Result<Arc<State>> {
         let mut newest = self.newest.lock().await;
         let known = newest.as_ref().and_then(|state| state.table.clone());
-        let mut table = known.unwrap_or_else(|| DeltaTable::new(Arc::clone(&self.delta)));
-        if table.update_incremental(None).await.is_err() {
-            // There may be no table, or another one by now: the second attempt says what is wrong.
+        let Some(table) = delta::newest(&self.delta, known).await.map_err(failed("read"))? else {
             *newest = None;
-            let exists = self.delta.is_delta_table_location().await.map_err(failed("find"))?;
-            if !exists {
-                return Ok(Arc::default());
-            }
-            table = DeltaTable::new(Arc::clone(&self.delta));
-            table.update_incremental(None).await.map_err(failed("read"))?;
-        }
+            return Ok(Arc::default());
+        };
         if let Some(state) = newest.as_ref()
             && state.version == table.version()
         {
@@ -276,18 +256,7 @@ impl Log {
         let list = serde_json::to_vec(sources).map_err(|error| crate::bug!("{error}"))?;
         self.store.put(&self.path(&held), list.into()).await.map_err(from_object_store)?;
 
-        let info = CommitInfo {
-            timestamp: Some(Utc::now().timestamp_millis()),
-            operation: Some("OPTIMIZE EVENTS".to_owned()),
-            operation_parameters: Some(HashMap::new()),
-            read_version: state.version,
-            is_blind_append: Some(false),
-            engine_info: Some(concat!("coterie/", env!("CARGO_PKG_VERSION")).to_owned()),
-            info: HashMap::from([("coterie".to_owned(), json!({"source_files": sources.files.len()}))]),
-            ..CommitInfo::default()
-        };
-        let mut actions = vec![Action::CommitInfo(info)];
-        actions.extend(describe(state, columns, definition, &held)?);
+        let mut actions = describe(state, columns, definition, &held)?.to_vec();
         let mut replaced: BTreeSet<String> = BTreeSet::new();
         if change == Change::Written {
             replaced.extend(state.all_paths()?);
@@ -300,28 +269,9 @@ impl Log {
         let removal =
             |path| Remove { path, data_change: true, deletion_timestamp: Some(now), ..Remove::default() };
         actions.extend(replaced.into_iter().map(|path| Action::Remove(removal(path))));
-        self.commit(state, actions).await
-    }
-
-    async fn commit(&self, state: &State, actions: Vec<Action>) -> Result<Appended> {
-        let version = state.version.map_or(0, |version| version + 1);
-        // delta-rs knows no operation of ours; to its checks this one is an overwrite.
-        let known = DeltaOperation::Write { mode: SaveMode::Overwrite, partition_by: None, predicate: None };
-        if let Some(Ok(snapshot)) = state.table.as_ref().map(DeltaTable::snapshot) {
-            PROTOCOL.can_commit(snapshot, &actions, &known).map_err(|error| failed("write")(error.into()))?;
-        }
-        let data = CommitData::new(actions, known, HashMap::new(), vec![]);
-        let bytes = data.get_bytes().map_err(|error| failed("write")(error.into()))?;
-        let entry = CommitOrBytes::LogBytes(bytes.clone());
-        match self.delta.write_commit_entry(version, entry, Uuid::new_v4()).await {
-            Ok(()) => Ok(Appended::Landed),
-            Err(TransactionError::VersionAlreadyExists(_)) => {
-                // A store that answered too late and was asked again refuses what it has already taken.
-                let winner = self.delta.read_commit_entry(version).await.map_err(failed("read"))?;
-                Ok(if winner == Some(bytes) { Appended::Landed } else { Appended::Beaten })
-            }
-            Err(error) => Err(failed("write")(error.into())),
-        }
+        let note = json!({"source_files": sources.files.len()});
+        let table = state.table.as_ref();
+        delta::append(&self.delta, table, "OPTIMIZE EVENTS", note, actions).await.map_err(failed("write"))
     }
 
     /// Deletes what no run and no query needs any more. The commit stands already, so a failure here is none of its:

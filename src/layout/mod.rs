@@ -48,6 +48,7 @@ use object_store::path::Path;
 use tokio::sync::Mutex;
 use url::Url;
 
+use crate::delta::Appended;
 use crate::diagnostic::Kind;
 use crate::error::{Error, Result, from_object_store};
 use crate::profile::Events;
@@ -55,7 +56,7 @@ use crate::source;
 use crate::storage::folder;
 
 use columns::Columns;
-use log::{Appended, Definition, Log, State};
+use log::{Definition, Log, State};
 use sources::Sources;
 use unfinished::{Bucket, Unfinished};
 use write::Writer;

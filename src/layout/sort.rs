@@ -12,9 +12,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SpillFile, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, SpillMetrics};
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::spill::SpillManager;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{EmptyRecordBatchStream, ExecutionPlan};
@@ -26,7 +24,7 @@ use crate::error::Result;
 use super::columns::{Columns, month_text};
 use super::log::{Log, State};
 use super::unfinished::Bucket;
-use super::{MANY_FILES, Writer, read};
+use super::{MANY_FILES, Writer, read, scatter};
 
 /// What laying out may take where the session has no limit of its own.
 const MEMORY: usize = 1 << 30;
@@ -61,12 +59,12 @@ impl Sorter {
         let crowded = self.base.crowded(bucket, MANY_FILES);
         let replaced = crowded.iter().map(|file| file.relative.clone()).collect();
         let mut written = Bucket { files: vec![], replaced, rows: 0 };
-        let context = TaskContext::default()
-            .with_session_config(self.config.clone())
-            .with_runtime(Arc::clone(&self.runtime));
+        let mut config = self.config.clone();
+        config.options_mut().execution.spill_compression = scatter::COMPRESSION;
+        let context =
+            TaskContext::default().with_session_config(config).with_runtime(Arc::clone(&self.runtime));
         let context = Arc::new(context);
-        let metrics = SpillMetrics::new(&ExecutionPlanMetricsSet::new(), 0);
-        let spills = SpillManager::new(Arc::clone(&self.runtime), metrics, Arc::clone(&self.columns.working));
+        let spills = scatter::spills(&self.columns, &self.runtime);
         let new = spills.read_spill_as_stream(spill, None)?;
         let old = match crowded.is_empty() {
             true => Box::pin(EmptyRecordBatchStream::new(Arc::clone(&self.columns.stored))) as _,

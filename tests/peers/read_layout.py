@@ -53,7 +53,8 @@ def in_order(folder, key, timestamp):
             return f"{path} says it is sorted by {names}"
         wrong = connection.execute(
             f'SELECT count(*) FROM (SELECT "{key}" AS k, "{timestamp}" AS t, lag("{key}") OVER w AS k0, lag("{timestamp}") OVER w AS t0 '
-            f"FROM read_parquet('{path}', file_row_number=true) WINDOW w AS (ORDER BY file_row_number)) WHERE (k0, t0) > (k, t)").fetchone()[0]
+            f"FROM read_parquet('{path}', file_row_number=true) WINDOW w AS (ORDER BY file_row_number)) "
+            "WHERE k0 > k OR (k IS NULL AND k0 IS NOT NULL) OR (k0 = k AND t0 > t)").fetchone()[0]
         if wrong:
             return f"{path} has {wrong} rows out of order"
     return None
