@@ -68,10 +68,12 @@ pub(super) struct Definition {
 
 impl Definition {
     pub(super) fn new(source: &Source<'_>, columns: &Columns, buckets: u32) -> Self {
-        let table = serde_json::to_vec(source.table).unwrap_or_default();
+        // Metadata of columns have no order of their own.
+        let mut table = serde_json::to_value(source.table).unwrap_or_default();
+        table.sort_all_objects();
         Self {
             format: FORMAT,
-            table: format!("{:016x}", digest(&table)),
+            table: format!("{:016x}", digest(table.to_string().as_bytes())),
             key: source.events.key.clone(),
             timestamp: source.events.timestamp.clone(),
             id: source.events.id.clone(),
@@ -351,6 +353,8 @@ pub(super) fn tags(rows: u64, span: Option<(i64, i64)>) -> HashMap<String, Optio
 fn failed(doing: &'static str) -> impl Fn(deltalake_core::DeltaTableError) -> Error {
     move |error| {
         let error = crate::error::from_delta(error);
-        Error::caused(error.kind(), format!("cannot {doing} laid-out events: {}", error.message()), error)
+        let message = format!("cannot {doing} laid-out events: {}", error.message());
+        Error::caused(error.kind(), message, error)
+            .help("they are a copy: if its files are damaged, delete its folder and lay the events out again")
     }
 }

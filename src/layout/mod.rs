@@ -132,10 +132,11 @@ impl Layouts {
         Self { store, root, logs: Mutex::default() }
     }
 
-    /// The copy of an event table, if there is one and it holds what the table's files hold now.
-    pub async fn current(&self, source: &Source<'_>, state: &SessionState) -> Result<Option<Layout>> {
-        let stored = self.stored(source, state).await?;
-        Ok(stored.filter(|stored| stored.is_current).map(|stored| stored.layout))
+    /// The copy of an event table, if there is one and it holds what the table's files hold now. One that cannot be
+    /// read is none: the table itself is there.
+    pub async fn current(&self, source: &Source<'_>, state: &SessionState) -> Option<Layout> {
+        let stored = self.stored(source, state).await.ok()??;
+        stored.is_current.then_some(stored.layout)
     }
 
     /// The copy of an event table as it is defined now, if there is one, current or not.

@@ -290,6 +290,11 @@ async fn what_is_damaged_is_written_anew() {
     assert_eq!(optimize(&session, OPTIMIZE).await, "written 300 of 300 rows");
     place.assert_same(&session, COLUMNS).await;
 
+    for entry in place.files("00000.json") {
+        std::fs::write(entry, "{").unwrap();
+    }
+    let damaged = fails(&open(&place.warehouse(), None).await, OPTIMIZE).await;
+    assert!(damaged.contains("delete its folder and lay the events out again"), "{damaged}");
     std::fs::remove_dir_all(place.copy()).unwrap();
     assert_eq!(rows(&session, "SELECT * FROM coterie.layouts").await, [""; 0]);
     assert_eq!(optimize(&session, OPTIMIZE).await, "written 300 of 300 rows");
@@ -474,9 +479,9 @@ async fn a_bucket_and_a_window_can_be_read_alone() {
     let (place, session) = Place::with_events(1_000).await;
     let shop = Shop::new(&place);
     let layouts = shop.layouts(Arc::new(LocalFileSystem::new()));
-    assert!(layouts.current(&shop.source(), &shop.state).await.unwrap().is_none());
+    assert!(layouts.current(&shop.source(), &shop.state).await.is_none());
     let outcome = layouts.optimize(&shop.source(), Some(4), &shop.state).await.unwrap();
-    let layout = layouts.current(&shop.source(), &shop.state).await.unwrap().unwrap();
+    let layout = layouts.current(&shop.source(), &shop.state).await.unwrap();
     assert_eq!((outcome.layout.files.len(), outcome.change), (layout.files.len(), Change::Written));
 
     let whole = layout.within(None, None);
