@@ -198,8 +198,9 @@ impl Session {
                 continue;
             }
             let program = Arc::new(program);
-            let prepared = evaluation::prepare(&ScopeTables::new(&scope), &program).await?;
-            rows.push(("program", prepared.describe()));
+            let tables = ScopeTables::new(&scope);
+            let prepared = evaluation::prepare(&tables, &program).await?;
+            rows.push(("program", prepared.describe(&tables).await?));
             let refused = prepared.refused().iter().map(|(at, _)| *at);
             let rest = part(&scope, &batch.bound, &batch.rules, &program, refused, as_of.is_some());
             if rest.rules.is_empty() {

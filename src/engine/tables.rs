@@ -5,12 +5,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 
 use crate::bug;
 use crate::error::Result;
 use crate::evaluation::Tables;
+use crate::profile::Bound;
 
 use super::scope::Scope;
 
@@ -42,5 +45,21 @@ impl Tables for ScopeTables {
         let schema = self.state.schema_for_ref(reference.clone())?;
         let provider = schema.table(reference.table()).await?;
         provider.ok_or_else(|| bug!("the table `{table}` has vanished"))
+    }
+
+    async fn laid_out(
+        &self,
+        store: &Bound,
+        events: usize,
+        projection: &[usize],
+        since: Option<i64>,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        // Only declared tables have copies; a view has none.
+        let Ok(tables) = self.scope.event_tables(store) else { return Ok(None) };
+        let Some(table) = tables.get(events) else { return Ok(None) };
+        let layouts = self.scope.engine.layouts();
+        let Some(layout) = layouts.current(&table.source(store), &self.state).await? else { return Ok(None) };
+        let scan = layout.scan(&layout.within(since, None), Some(projection))?;
+        Ok(Some(DataSourceExec::from_data_source(scan)))
     }
 }

@@ -36,9 +36,11 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use roaring::RoaringBitmap;
 
 use crate::error::Result;
+use crate::profile::Bound;
 
 pub use exec::MembersExec;
 pub use keys::repeated;
@@ -53,6 +55,15 @@ pub trait Tables: Send + Sync {
     async fn plan(&self, sql: &str) -> Result<LogicalPlan>;
     /// The table of a name.
     async fn provider(&self, table: &str) -> Result<Arc<dyn TableProvider>>;
+    /// A scan of the laid-out copy of one of a store's event tables, if there is one and it is current: some columns
+    /// of the files that may hold events since an instant, in microseconds since 1970.
+    async fn laid_out(
+        &self,
+        store: &Bound,
+        events: usize,
+        projection: &[usize],
+        since: Option<i64>,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>>;
 }
 
 /// What an evaluation found.

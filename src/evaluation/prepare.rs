@@ -296,14 +296,18 @@ impl Prepared {
     }
 
     /// The program in words: what is asked of rows, what is counted, what is left to the general plan.
-    pub fn describe(&self) -> String {
+    pub async fn describe(&self, tables: &dyn Tables) -> Result<String> {
+        let mut copies = vec![];
+        for table in &self.evaluation.tables {
+            copies.push(tables.laid_out(&self.program.store, table.events, &[], None).await?.is_some());
+        }
         let mut out = String::new();
         // Writing to a string does not fail.
-        let _ = self.write(&mut out);
-        out
+        let _ = self.write(&copies, &mut out);
+        Ok(out)
     }
 
-    fn write(&self, out: &mut String) -> std::fmt::Result {
+    fn write(&self, copies: &[bool], out: &mut String) -> std::fmt::Result {
         let Evaluation { rules, leaves, values, refused, tables, profiles, .. } = &*self.evaluation;
         let count = |f: fn(&Leaf) -> bool| leaves.iter().filter(|leaf| f(leaf)).count();
         writeln!(out, "rules in the program: {}", rules.len())?;
@@ -319,11 +323,12 @@ impl Prepared {
             values.len(),
         )?;
         writeln!(out, "profile columns read: {}", columns(profiles).join(", "))?;
-        for table in tables {
+        for (table, copied) in tables.iter().zip(copies) {
             let events = &self.program.store.store.events[table.events];
             let tests: usize = table.questions.subjects.iter().map(|subject| subject.tests.len()).sum();
             let terms: usize = table.atoms.iter().map(|atom| atom.terms.len()).sum();
-            writeln!(out, "event table {}:", events.table)?;
+            let from = if *copied { ", read from its laid-out copy" } else { "" };
+            writeln!(out, "event table {}{from}:", events.table)?;
             writeln!(
                 out,
                 "  conditions: {} atoms of {terms} terms over {tests} tests of {} subjects",

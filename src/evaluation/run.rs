@@ -53,7 +53,7 @@ impl Prepared {
         let runs: Vec<_> = self.tables.iter().enumerate().collect();
         for (at, bound) in runs {
             let table = Arc::new(self.event_table(tables, at, bound).await?);
-            let scan = Scan::open(tables, &table, &self.events(at).table).await?;
+            let scan = self.open_scan(tables, at, &table).await?;
             watch.total.fetch_add(scan.rows(), Relaxed);
             let (scatters, of_table, fetched) =
                 scan.run(&table, &profiles, orphans, n_threads, &task, watch).await?;
@@ -80,6 +80,37 @@ impl Prepared {
             events: read.events,
             orphans: orphans.then_some(read.orphans),
             bytes,
+        })
+    }
+
+    async fn open_scan(&self, tables: &dyn Tables, at: usize, table: &EventTable) -> Result<Scan> {
+        let mut columns = table.early_columns();
+        for column in table.late_columns() {
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
+        }
+        let provider = tables.provider(&self.events(at).table).await?;
+        let schema = provider.schema();
+        let projection: Vec<usize> = columns
+            .iter()
+            .map(|column| schema.index_of(column).map_err(|error| bug!("column `{column}`: {error}")))
+            .collect::<Result<_>>()?;
+        let (state, events) = (tables.state(), self.evaluation.tables[at].events);
+        let since = microseconds(table.since, &table.time_type);
+        let plan = match tables.laid_out(&self.program.store, events, &projection, since).await? {
+            Some(plan) => plan,
+            None => {
+                let filters: Vec<LogicalExpr> =
+                    since_filter(&table.time, &table.time_type, table.since).into_iter().collect();
+                provider.scan(state, Some(&projection), &filters, None).await?
+            }
+        };
+        let runtime = state.runtime_env();
+        let files = Files::of(&plan, &schema, &columns, &table.time, table.since, runtime).await?;
+        Ok(match files {
+            Some(files) => Scan::Files(files),
+            None => Scan::Plan(plan),
         })
     }
 
@@ -523,31 +554,6 @@ enum Scan {
 }
 
 impl Scan {
-    async fn open(tables: &dyn Tables, table: &EventTable, name: &str) -> Result<Self> {
-        let provider = tables.provider(name).await?;
-        let state = tables.state();
-        let mut columns = table.early_columns();
-        for column in table.late_columns() {
-            if !columns.contains(&column) {
-                columns.push(column);
-            }
-        }
-        let schema = provider.schema();
-        let filters: Vec<LogicalExpr> =
-            since_filter(&table.time, &table.time_type, table.since).into_iter().collect();
-        let projection: Vec<usize> = columns
-            .iter()
-            .map(|column| schema.index_of(column).map_err(|error| bug!("column `{column}`: {error}")))
-            .collect::<Result<_>>()?;
-        let plan = provider.scan(state, Some(&projection), &filters, None).await?;
-        let runtime = state.runtime_env();
-        let files = Files::of(&plan, &schema, &columns, &table.time, table.since, runtime).await?;
-        Ok(match files {
-            Some(files) => Self::Files(files),
-            None => Self::Plan(plan),
-        })
-    }
-
     /// How many rows are read at most, where that is known.
     fn rows(&self) -> u64 {
         match self {
@@ -594,6 +600,21 @@ impl Scan {
             bytes += fetched;
         }
         Ok((scatters, read, bytes))
+    }
+}
+
+/// An instant in the unit of a timestamp column, in microseconds; `None` for the beginning of time.
+fn microseconds(since: i64, time_type: &DataType) -> Option<i64> {
+    if since == i64::MIN {
+        return None;
+    }
+    match time_type {
+        DataType::Timestamp(TimeUnit::Second, _) => since.checked_mul(1_000_000),
+        DataType::Timestamp(TimeUnit::Millisecond, _) | DataType::Date64 => since.checked_mul(1_000),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => Some(since),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => Some(since.div_euclid(1_000)),
+        DataType::Date32 => since.checked_mul(SECONDS_A_DAY)?.checked_mul(1_000_000),
+        _ => None,
     }
 }
 

@@ -18,6 +18,7 @@ use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 
@@ -72,6 +73,16 @@ impl Tables for Fixture {
 
     async fn provider(&self, table: &str) -> coterie::error::Result<Arc<dyn TableProvider>> {
         Ok(self.ctx.table_provider(table).await?)
+    }
+
+    async fn laid_out(
+        &self,
+        _: &Bound,
+        _: usize,
+        _: &[usize],
+        _: Option<i64>,
+    ) -> coterie::error::Result<Option<Arc<dyn ExecutionPlan>>> {
+        Ok(None)
     }
 }
 
