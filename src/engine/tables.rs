@@ -58,7 +58,7 @@ impl Tables for ScopeTables {
         let Ok(tables) = self.scope.event_tables(store) else { return Ok(None) };
         let Some(table) = tables.get(events) else { return Ok(None) };
         let layouts = self.scope.engine.layouts();
-        let Some(layout) = layouts.current(&table.source(store), &self.state).await? else { return Ok(None) };
+        let Some(layout) = layouts.current(&table.source(store), &self.state).await else { return Ok(None) };
         let scan = layout.scan(&layout.within(since, None), Some(projection))?;
         Ok(Some(DataSourceExec::from_data_source(scan)))
     }

@@ -14,6 +14,7 @@ mod common;
 mod errors;
 mod evaluate;
 mod layout;
+mod program;
 #[path = "../rules/mod.rs"]
 mod random_rules;
 mod real_data;
