@@ -14,6 +14,7 @@ pub mod pql;
 pub mod profile;
 pub mod resolve;
 pub mod segment;
+pub mod server;
 pub mod session;
 pub mod source;
 pub mod statement;

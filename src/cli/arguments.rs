@@ -8,6 +8,8 @@ use clap::{
 };
 
 use super::output::Format;
+use crate::engine::{Grant, Role};
+use crate::server::Config;
 use crate::session;
 
 /// Customer segmentation on a data lake
@@ -66,6 +68,8 @@ pub(crate) enum Command {
     Translate(Translate),
     #[command(subcommand)]
     Import(Import),
+    Serve(Box<Serve>),
+    User(User),
 }
 
 /// Create segments from another system's definitions
@@ -190,6 +194,99 @@ pub(crate) struct Translate {
     pub(crate) file: PathBuf,
 }
 
+/// Serve the warehouse to SQL clients and BI tools
+///
+/// Speaks Flight SQL and HTTP. Without an address all protocols listen on loopback, open to every program of
+/// this machine unless there are users. SIGTERM lets running statements end; SIGHUP reads certificates anew.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  coterie serve --warehouse s3://lake/coterie
+  coterie user add ana --role author --users users.toml
+  coterie serve --users users.toml --tls-cert cert.pem --tls-key key.pem --flight 0.0.0.0:50051
+  coterie serve --config serve.toml --print-config")]
+pub(crate) struct Serve {
+    /// A TOML file with the options below, dashes written as underscores; environment and flags win over it
+    #[arg(long, env = "COTERIE_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print the configuration that results, as such a file, and end
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    #[command(flatten)]
+    pub(crate) options: Config,
+}
+
+/// Manage the users of `coterie serve`
+///
+/// The file holds a hash of each password, never the password, and is readable by its owner only. A server sees changes
+/// at once; who is removed or gets another password or role has to log in again.
+#[derive(Debug, Args)]
+pub(crate) struct User {
+    #[command(subcommand)]
+    pub(crate) action: UserAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserAction {
+    /// Add a user
+    Add {
+        /// The user
+        name: String,
+        /// reader: look; author: also create, drop and evaluate; admin: also read and write files, stop others' queries
+        #[arg(long, value_parser = role, value_name = "ROLE")]
+        role: Role,
+        /// Let the user read this only: schema:NAME or segment:NAME; may be repeated
+        #[arg(long = "grant", value_parser = grant, value_name = "GRANT")]
+        grants: Vec<Grant>,
+        #[command(flatten)]
+        file: UsersFile,
+        /// Take the password from the first line of standard input instead of asking
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Remove a user
+    Remove {
+        /// The user
+        name: String,
+        #[command(flatten)]
+        file: UsersFile,
+    },
+    /// List users, with what they may do
+    List {
+        #[command(flatten)]
+        file: UsersFile,
+        /// How to write the list
+        #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+        format: Format,
+    },
+    /// Give a user another password
+    Passwd {
+        /// The user
+        name: String,
+        #[command(flatten)]
+        file: UsersFile,
+        /// Take the password from the first line of standard input instead of asking
+        #[arg(long)]
+        password_stdin: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UsersFile {
+    /// The users file
+    #[arg(long, env = "COTERIE_USERS", value_name = "FILE")]
+    pub(crate) users: PathBuf,
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    let known = Role::ALL.iter().copied().find(|role| role.as_str() == text);
+    known.ok_or_else(|| "expected reader, author or admin".to_owned())
+}
+
+fn grant(text: &str) -> Result<Grant, String> {
+    text.parse().map_err(|_| "expected schema:NAME or segment:NAME".to_owned())
+}
+
 /// The language of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum From {
@@ -281,26 +378,9 @@ fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     session::instant(text).map_err(|_| "expected an instant such as 2026-06-15T12:00:00Z".to_owned())
 }
 
-/// A size such as `512MB`, `4GB` or `1.5GiB`, in bytes; units are powers of 1024.
+/// A size such as `512MB`, `4GB` or `1.5GiB`, in bytes.
 fn bytes(text: &str) -> Result<usize, String> {
-    let wrong = || "expected a size such as 512MB or 4GB".to_owned();
-    let text = text.trim();
-    let unit = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let number: f64 = text[..unit].trim().parse().map_err(|_| wrong())?;
-    let factor = match text[unit..].to_ascii_lowercase().as_str() {
-        "" | "b" => 1.0,
-        "k" | "kb" | "kib" => 1024.0,
-        "m" | "mb" | "mib" => 1024.0 * 1024.0,
-        "g" | "gb" | "gib" => 1024.0 * 1024.0 * 1024.0,
-        "t" | "tb" | "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
-        _ => return Err(wrong()),
-    };
-    let size = number * factor;
-    if !size.is_finite() || size < 1.0 {
-        return Err(wrong());
-    }
-    // Saturates: more than there are addresses is no limit.
-    Ok(size as usize)
+    session::bytes(text).ok_or_else(|| "expected a size such as 512MB or 4GB".to_owned())
 }
 
 fn threads(text: &str) -> Result<usize, String> {

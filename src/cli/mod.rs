@@ -1,4 +1,4 @@
-//! The command line: `coterie demo`, `sql`, `evaluate`, `translate`, `import`.
+//! The command line: `coterie demo`, `sql`, `evaluate`, `translate`, `import`, `serve`, `user`.
 //!
 //! Arguments in, text and an exit status out. Everything that is done is done by [`crate::engine`].
 
@@ -9,11 +9,13 @@ mod import;
 mod output;
 mod progress;
 mod script;
+mod serve;
 mod shell;
 mod sql;
 mod stop;
 mod translate;
 mod tree;
+mod user;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -69,6 +71,8 @@ async fn dispatch(arguments: &Arguments) -> Result<(), Stop> {
         Command::Evaluate(evaluate) => evaluate::run(global, evaluate).await,
         Command::Translate(translate) => translate::run(global, translate).await,
         Command::Import(Import::Adobe(adobe)) => import::run(global, adobe).await,
+        Command::Serve(serve) => serve::run(global, serve).await,
+        Command::User(user) => user::run(user).await,
     }
 }
 
@@ -94,6 +98,7 @@ async fn open(global: &Global) -> Result<Arc<Engine>> {
         memory_limit: global.memory_limit,
         threads: global.threads,
         now: global.now,
+        query_timeout: None,
     };
     Engine::open(options).await
 }

@@ -74,6 +74,7 @@ fn tag(command: &Command) -> String {
         Command::DropProfileStore { .. } => "DROP PROFILE STORE".to_owned(),
         Command::CreateSegment(_) => "CREATE SEGMENT".to_owned(),
         Command::DropSegment { .. } => "DROP SEGMENT".to_owned(),
+        Command::CancelQuery { .. } => "CANCEL QUERY".to_owned(),
         Command::Sql(_)
         | Command::ShowProfileStores
         | Command::ShowSegments

@@ -87,12 +87,15 @@ struct Tables {
 #[async_trait]
 impl SchemaProvider for Tables {
     fn table_names(&self) -> Vec<String> {
-        match self.part {
+        let mut names = match self.part {
             Part::Public => owned(self.scope.names(Kind::Table)),
             Part::Segment => owned(self.scope.names(Kind::Segment)),
             Part::Audience => self.scope.audience_names(),
             Part::System => owned(system::NAMES.to_vec()),
-        }
+        };
+        // What may not be read is not listed either.
+        names.retain(|name| self.scope.principal.may_read(self.part.name(), name));
+        names
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {

@@ -34,6 +34,11 @@ pub(super) fn plan(text: String, schema: SchemaRef, action: Action) -> Result<Lo
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(CommandNode { text, schema, action }) }))
 }
 
+/// Whether a node is a command.
+pub(super) fn is_command(node: &Extension) -> bool {
+    node.node.as_any().is::<CommandNode>()
+}
+
 struct CommandNode {
     text: String,
     schema: DFSchemaRef,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement as DFStatement};
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Query, Statement as SqlStatement, TableFactor, Visit, VisitMut,
-    Visitor, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, Query, Statement as SqlStatement, TableFactor, Value, Visit,
+    VisitMut, Visitor, VisitorMut,
 };
 
 use crate::diagnostic::{Diagnostic, Kind, Source, Span, offset_of};
@@ -39,6 +39,54 @@ pub(super) async fn matching(
     }
     let _ = VisitMut::visit(inner, &mut Replace(queries));
     Ok(sql)
+}
+
+/// Numbers the parameters that are written `?`, as JDBC and ODBC write them, from left to right.
+pub(super) fn number_parameters(mut sql: DFStatement) -> DFStatement {
+    let Some(inner) = query_of(&mut sql) else { return sql };
+    let mut found = Parameters::default();
+    let _ = Visit::visit(inner, &mut found);
+    if found.0.is_empty() {
+        return sql;
+    }
+    found.0.sort_unstable();
+    let _ = VisitMut::visit(inner, &mut found);
+    sql
+}
+
+/// The places of parameters written `?`.
+#[derive(Default)]
+struct Parameters(Vec<(u64, u64)>);
+
+fn parameter_of(expr: &Expr) -> Option<(u64, u64)> {
+    match expr {
+        Expr::Value(value) if matches!(&value.value, Value::Placeholder(name) if name == "?") => {
+            Some((value.span.start.line, value.span.start.column))
+        }
+        _ => None,
+    }
+}
+
+impl Visitor for Parameters {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        self.0.extend(parameter_of(expr));
+        ControlFlow::Continue(())
+    }
+}
+
+impl VisitorMut for Parameters {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Some(at) = parameter_of(expr).and_then(|place| self.0.binary_search(&place).ok())
+            && let Expr::Value(value) = expr
+        {
+            value.value = Value::Placeholder(format!("${}", at + 1));
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// The sqlparser statement inside of a DataFusion one.

@@ -12,22 +12,29 @@ mod execute;
 mod expand;
 mod import;
 mod layouts;
+mod ingest;
+mod listing;
 mod names;
+mod permission;
 mod plan;
+mod principal;
+mod queries;
 mod scope;
 mod system;
 mod tables;
 mod translate;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::session_state::SessionState;
-use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
 
 use crate::audience::Audiences;
@@ -46,7 +53,12 @@ use scope::Scope;
 
 pub use evaluate::{Figures, Outcome, Progress, Report};
 pub use import::{Import, Imported, Status};
+pub use ingest::{Existing, Ingest};
+pub use listing::{Keys, Listed, Place, Sort};
 pub use names::{Names, TableName};
+pub use plan::Planned;
+pub use principal::{Grant, Principal, Role};
+pub use queries::{End, Observer, Queries, Query};
 pub use translate::Translation;
 
 /// How an engine is opened.
@@ -60,6 +72,8 @@ pub struct Options {
     pub threads: Option<usize>,
     /// What `now()` means at first; the wall clock otherwise.
     pub now: Option<DateTime<Utc>>,
+    /// How long a statement may take; sessions may ask for less.
+    pub query_timeout: Option<Duration>,
 }
 
 /// A warehouse with what it takes to query it.
@@ -74,6 +88,8 @@ pub struct Engine {
     audiences: tokio::sync::Mutex<HashMap<String, Arc<Audiences>>>,
     /// The laid-out copies of event tables.
     layouts: Layouts,
+    queries: Arc<Queries>,
+    query_timeout: Option<Duration>,
 }
 
 /// A catalog entry's body as a type, with its version.
@@ -102,14 +118,37 @@ impl Engine {
             bodies: RwLock::default(),
             audiences: tokio::sync::Mutex::default(),
             layouts,
+            queries: Arc::default(),
+            query_timeout: options.query_timeout,
         }))
     }
 
-    /// A session of its own, with settings of its own.
+    /// A session of who runs the process, with settings of its own.
     pub fn session(self: &Arc<Self>) -> Session {
+        let principal = Arc::new(Principal::owner());
+        self.session_of(Client { principal, protocol: "local", address: None })
+    }
+
+    /// A session of a client, with settings of its own.
+    pub fn session_of(self: &Arc<Self>, client: Client) -> Session {
         let config = self.base.config().clone();
         let state = State { config, prepared: HashMap::new(), progress: None };
-        Session { engine: Arc::clone(self), state: Arc::new(RwLock::new(state)) }
+        Session { engine: Arc::clone(self), client, state: Arc::new(RwLock::new(state)) }
+    }
+
+    /// Whether the warehouse can be read.
+    pub async fn check(&self) -> Result<()> {
+        self.warehouse.snapshot().await.map(|_| ())
+    }
+
+    /// The statements that run now, of all sessions.
+    pub fn queries(&self) -> &Arc<Queries> {
+        &self.queries
+    }
+
+    /// The memory that all queries share.
+    pub fn memory(&self) -> &Arc<dyn MemoryPool> {
+        &self.base.runtime_env().memory_pool
     }
 
     /// Whether everything is lost when the process ends.
@@ -131,6 +170,11 @@ impl Engine {
         let kept = (entry.version, Arc::clone(&body) as _);
         self.bodies.write().unwrap_or_else(PoisonError::into_inner).insert(key, kept);
         Ok(body)
+    }
+
+    /// Where coterie keeps what it owns.
+    fn warehouse_url(&self) -> &url::Url {
+        self.warehouse.url()
     }
 
     /// A new folder for the rows of a table that coterie keeps itself.
@@ -210,10 +254,22 @@ impl Engine {
     }
 }
 
+/// Who speaks through a session, and from where.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// On whose behalf.
+    pub principal: Arc<Principal>,
+    /// Through which protocol, such as `flight`.
+    pub protocol: &'static str,
+    /// From where.
+    pub address: Option<SocketAddr>,
+}
+
 /// One client's conversation with the engine. Clones are the same conversation.
 #[derive(Clone)]
 pub struct Session {
     engine: Arc<Engine>,
+    client: Client,
     state: Arc<RwLock<State>>,
 }
 
@@ -230,8 +286,10 @@ struct State {
 pub struct Answer {
     /// The columns; none for a statement without rows.
     pub schema: SchemaRef,
-    /// The rows, in batches.
+    /// The rows, in batches. The statement runs until they end or are dropped.
     pub stream: SendableRecordBatchStream,
+    /// The statement as it is listed while it runs.
+    pub query: Arc<Query>,
 }
 
 impl std::fmt::Debug for Answer {
@@ -255,20 +313,37 @@ impl Session {
 
     /// Plans and runs a statement, at one instant and on one state of the catalog.
     pub async fn execute(&self, statement: &Statement) -> Result<Answer> {
-        let done = async {
-            let scope = self.scope().await?;
-            let plan = self.plan_in(&scope, statement).await?;
-            let state = scope.state();
-            let physical = state.create_physical_plan(&plan).await?;
-            let stream = execute_stream(physical, state.task_ctx())?;
-            Ok(Answer { schema: stream.schema(), stream })
-        };
-        done.await.map_err(|error| placed(error, statement))
+        let limit = self.timeout();
+        let mut running = self.engine.queries.begin(&self.client, statement, limit);
+        let planned = running.during(self.prepare(statement)).await?;
+        planned.start(running).await
     }
 
     /// Shows how evaluations get on.
     pub fn set_progress(&self, progress: Option<Arc<dyn Progress>>) {
         self.remembered(|state| state.progress = progress);
+    }
+
+    /// Who speaks through the session.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The engine that the session speaks to.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Changes a setting, as `SET` does.
+    pub fn set(&self, variable: &str, value: &str) -> Result<()> {
+        permission::check_setting(&self.client.principal, variable)?;
+        execute::set(self, variable, Some(value))
+    }
+
+    /// How long a statement may take: the shorter of what the process and the session say.
+    fn timeout(&self) -> Option<Duration> {
+        let own = session::statement_timeout(&self.config());
+        own.into_iter().chain(self.engine.query_timeout).min()
     }
 
     /// The session's settings.
@@ -294,7 +369,13 @@ impl Session {
         let mut base = self.engine.base.clone();
         *base.config_mut() = config;
         let snapshot = self.engine.warehouse.snapshot().await?;
-        Ok(Arc::new(Scope::new(Arc::clone(&self.engine), snapshot, base, now)))
+        Ok(Arc::new(Scope::new(
+            Arc::clone(&self.engine),
+            snapshot,
+            base,
+            now,
+            Arc::clone(&self.client.principal),
+        )))
     }
 }
 

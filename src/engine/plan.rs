@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use datafusion::common::TableReference;
-use datafusion::common::{ParamValues, ScalarValue};
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::{ParamValues, ScalarValue, TableReference};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{DdlStatement, Expr, LogicalPlan, Statement as PlannedStatement};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_plan::execute_stream;
 use datafusion::sql::parser::Statement as DFStatement;
 
 use crate::bug;
@@ -15,19 +16,141 @@ use crate::error::{Error, Result, from_datafusion_in};
 use crate::statement::{Command, Statement};
 
 use super::execute::{self, Task};
+use super::queries::Running;
 use super::scope::Scope;
-use super::{Session, command, expand, placed};
+use super::{Answer, Session, command, expand, permission, placed};
+
+/// A planned statement: what it returns is known, and nothing has happened.
+#[derive(Clone)]
+pub struct Planned {
+    session: Session,
+    statement: Statement,
+    scope: Arc<Scope>,
+    plan: LogicalPlan,
+}
+
+impl std::fmt::Debug for Planned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Planned").field("statement", &self.statement.command).finish_non_exhaustive()
+    }
+}
+
+impl Planned {
+    /// The plan.
+    pub fn plan(&self) -> &LogicalPlan {
+        &self.plan
+    }
+
+    /// The statement.
+    pub fn statement(&self) -> &Statement {
+        &self.statement
+    }
+
+    /// The columns that it returns; none for a statement without rows. While parameters are open, types may be.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(self.plan.schema().inner())
+    }
+
+    /// The parameters `$1`, `$2`, … that are open, with their types where the statement tells them.
+    pub fn parameters(&self) -> Result<Vec<(String, Option<DataType>)>> {
+        let mut parameters: Vec<_> = self.plan.get_parameter_types()?.into_iter().collect();
+        let position = |name: &str| name.trim_start_matches('$').parse().unwrap_or(usize::MAX);
+        parameters.sort_by(|(left, _), (right, _)| (position(left), left).cmp(&(position(right), right)));
+        Ok(parameters)
+    }
+
+    /// The statement with values for its parameters, by position.
+    pub fn bind(&self, values: Vec<ScalarValue>) -> Result<Self> {
+        let wanted = self.parameters()?.len();
+        if wanted != values.len() {
+            let message =
+                format!("the statement has {wanted} parameters, and {} values are given", values.len());
+            return Err(placed(Diagnostic::new(Kind::Type, message).into(), &self.statement));
+        }
+        // Drivers send the types of their language: a number for a date is refused, `1` for a bigint is not.
+        let kinds = self.parameters()?.into_iter().map(|(_, kind)| kind);
+        let values = values.into_iter().zip(kinds).map(|(value, kind)| match kind {
+            Some(kind) if kind != value.data_type() && kind != DataType::Null => value.cast_to(&kind),
+            _ => Ok(value),
+        });
+        let values = values.collect::<Result<Vec<_>, _>>();
+        let values = values.map_err(|error| {
+            placed(Diagnostic::new(Kind::Type, Error::from(error).message()).into(), &self.statement)
+        })?;
+        let bound = self.plan.clone().with_param_values(ParamValues::from(values));
+        let plan = bound.map_err(|error| placed(error.into(), &self.statement))?;
+        Ok(Self { plan, ..self.clone() })
+    }
+
+    /// Whether running it changes something: the catalog, audiences, files or the session.
+    pub fn changes(&self) -> bool {
+        match &self.statement.command {
+            Command::Sql(_) => changes(&self.plan),
+            Command::ShowProfileStores
+            | Command::ShowSegments
+            | Command::ShowCreateSegment(_)
+            | Command::DescribeSegment(_)
+            | Command::ExplainSegment(_)
+            | Command::Evaluate { explain: true, .. } => false,
+            Command::CreateProfileStore(_)
+            | Command::DropProfileStore { .. }
+            | Command::CreateSegment(_)
+            | Command::DropSegment { .. }
+            | Command::CancelQuery { .. }
+            | Command::Evaluate { explain: false, .. } => true,
+        }
+    }
+
+    /// Runs it.
+    pub async fn run(&self) -> Result<Answer> {
+        let session = &self.session;
+        let limit = session.timeout();
+        self.start(session.engine.queries.begin(&session.client, &self.statement, limit)).await
+    }
+
+    /// Runs what was entered into the list of queries already.
+    pub(super) async fn start(&self, mut running: Running) -> Result<Answer> {
+        let started = running.during(async {
+            let state = self.scope.state();
+            let physical = state.create_physical_plan(&self.plan).await?;
+            Ok(execute_stream(physical, state.task_ctx())?)
+        });
+        let rows = started.await.map_err(|error| placed(error, &self.statement))?;
+        let query = Arc::clone(running.query());
+        Ok(Answer { schema: rows.schema(), stream: running.track(rows), query })
+    }
+}
+
+/// Whether a plan of DataFusion's, or what became of it, changes something.
+fn changes(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Dml(_) | LogicalPlan::Copy(_) | LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) => true,
+        // Of DataFusion's statements those became commands that change something.
+        LogicalPlan::Extension(node) => command::is_command(node),
+        _ => false,
+    }
+}
 
 impl Session {
+    /// Plans a statement, to learn what it returns. Nothing happens before it is run.
+    pub async fn prepare(&self, statement: &Statement) -> Result<Planned> {
+        let scope = self.scope().await?;
+        let plan = self.plan_in(&scope, statement).await.map_err(|error| placed(error, statement))?;
+        Ok(Planned { session: self.clone(), statement: statement.clone(), scope, plan })
+    }
+
     /// Plans a statement, to learn what it returns. Nothing happens before it is executed.
     pub async fn plan(&self, statement: &Statement) -> Result<LogicalPlan> {
-        let scope = self.scope().await?;
-        self.plan_in(&scope, statement).await.map_err(|error| placed(error, statement))
+        Ok(self.prepare(statement).await?.plan)
     }
 
     pub(super) async fn plan_in(&self, scope: &Arc<Scope>, statement: &Statement) -> Result<LogicalPlan> {
-        let Command::Sql(sql) = &statement.command else { return self.command(Task::Statement, statement) };
+        let Command::Sql(sql) = &statement.command else {
+            permission::check_command(&scope.principal, &statement.command)?;
+            return self.command(Task::Statement, statement);
+        };
         let plan = self.plan_sql(scope, (**sql).clone(), statement).await?;
+        permission::check_plan(&scope.principal, &plan)?;
         self.intercept(scope, plan, statement).await
     }
 
@@ -38,11 +161,13 @@ impl Session {
         sql: DFStatement,
         statement: &Statement,
     ) -> Result<LogicalPlan> {
-        let sql = expand::matching(sql, scope, statement).await?;
+        let sql = expand::matching(expand::number_parameters(sql), scope, statement).await?;
         let state = scope.state();
         let listed =
             |table: &TableReference| matches!(table.schema(), Some("information_schema" | "pg_catalog"));
-        if state.resolve_table_references(&sql)?.iter().any(listed) {
+        let tables = state.resolve_table_references(&sql)?;
+        permission::check_tables(&scope.principal, &tables)?;
+        if tables.iter().any(listed) {
             scope.list_audiences().await?;
         }
         let piece = &statement.source.text[statement.piece.clone()];

@@ -31,6 +31,7 @@ use super::Engine;
 use super::catalog::Catalogs;
 use super::entry::{Relation, Typed};
 use super::tables::ScopeTables;
+use super::principal::Principal;
 
 /// How deep views and live segments may stand on each other.
 const DEPTH_LIMIT: usize = 16;
@@ -42,6 +43,7 @@ pub(super) struct Scope {
     /// The session's state, with its settings.
     base: SessionState,
     pub(super) now: DateTime<Utc>,
+    pub(super) principal: Arc<Principal>,
     depth: usize,
     /// Segments that are about to be created.
     added: RwLock<BTreeMap<String, Arc<Segment>>>,
@@ -63,9 +65,10 @@ impl Scope {
         snapshot: Arc<Snapshot>,
         base: SessionState,
         now: DateTime<Utc>,
+        principal: Arc<Principal>,
     ) -> Self {
         let (added, bound, audiences) = (RwLock::default(), Mutex::default(), OnceCell::new());
-        Self { engine, snapshot, base, now, depth: 0, added, bound, audiences }
+        Self { engine, snapshot, base, now, principal, depth: 0, added, bound, audiences }
     }
 
     /// The scope of what a view or live segment of this scope is made of.
@@ -78,7 +81,8 @@ impl Scope {
         }
         let (engine, snapshot, base) =
             (Arc::clone(&self.engine), Arc::clone(&self.snapshot), self.base.clone());
-        Ok(Arc::new(Self { depth: self.depth + 1, ..Self::new(engine, snapshot, base, self.now) }))
+        let inner = Self::new(engine, snapshot, base, self.now, Arc::clone(&self.principal));
+        Ok(Arc::new(Self { depth: self.depth + 1, ..inner }))
     }
 
     /// The names of a kind of thing, in order.

@@ -24,7 +24,7 @@ use super::scope::Scope;
 
 /// The tables.
 pub(super) const NAMES: &[&str] =
-    &["segments", "segment_versions", "evaluations", "memberships", "profile_stores", "functions", "layouts"];
+    &["segments", "segment_versions", "evaluations", "memberships", "profile_stores", "functions", "layouts", "queries"];
 
 /// A table by name.
 pub(super) async fn table(scope: &Arc<Scope>, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -36,6 +36,7 @@ pub(super) async fn table(scope: &Arc<Scope>, name: &str) -> Result<Option<Arc<d
         "profile_stores" => profile_stores(scope)?,
         "functions" => functions(scope),
         "layouts" => layouts(scope).await?,
+        "queries" => queries(scope),
         _ => return Ok(None),
     };
     let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
@@ -216,6 +217,26 @@ async fn layouts(scope: &Arc<Scope>) -> Result<Vec<Column>> {
         count("source_files", rows.iter().map(|(.., stored)| number(stored.source_files))),
         text("location", rows.iter().map(|(.., stored)| Some(stored.layout.url.as_str()))),
     ])
+}
+
+/// The statements that run now: everyone's for an admin, for others their own.
+fn queries(scope: &Arc<Scope>) -> Vec<Column> {
+    let mut running = scope.engine.queries().running();
+    running.retain(|query| scope.principal.may_see(query));
+    let seconds: Float64Array = running.iter().map(|query| Some(query.running_for().as_secs_f64())).collect();
+    let ids: Vec<String> = running.iter().map(|query| query.id.to_string()).collect();
+    let addresses: Vec<Option<String>> =
+        running.iter().map(|query| query.client.address.map(|address| address.to_string())).collect();
+    vec![
+        text("query_id", ids.iter().map(|id| Some(id.as_str()))),
+        text("user", running.iter().map(|query| Some(query.client.principal.name.as_str()))),
+        text("protocol", running.iter().map(|query| Some(query.client.protocol))),
+        text("client", addresses.iter().map(Option::as_deref)),
+        instant("started_at", running.iter().map(|query| Some(query.started_at))),
+        (Field::new("seconds", DataType::Float64, true), Arc::new(seconds)),
+        count("rows", running.iter().map(|query| Some(query.rows()))),
+        text("statement", running.iter().map(|query| Some(query.text.as_str()))),
+    ]
 }
 
 /// Every function, and the short forms of rules.

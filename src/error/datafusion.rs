@@ -18,6 +18,11 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
     finish(error, None)
 }
 
+/// The class of an error of DataFusion's.
+pub(crate) fn kind_of(error: &DataFusionError) -> Kind {
+    convert(error, None).kind()
+}
+
 /// An error of DataFusion's about the statement `text`: its lines and columns become byte ranges of it.
 pub fn from_datafusion_in(error: DataFusionError, text: &str) -> Error {
     finish(error, Some(text))
@@ -26,6 +31,12 @@ pub fn from_datafusion_in(error: DataFusionError, text: &str) -> Error {
 impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
         from_datafusion(error)
+    }
+}
+
+impl From<ArrowError> for Error {
+    fn from(error: ArrowError) -> Self {
+        from_datafusion(error.into())
     }
 }
 

@@ -5,6 +5,7 @@ mod functions;
 use std::any::Any;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use chrono::{DateTime, SubsecRound, Utc};
@@ -35,6 +36,8 @@ pub const PUBLIC: &str = "public";
 pub struct Settings {
     /// What `now()` means; empty for the wall clock.
     pub now: String,
+    /// How long a statement may take, in milliseconds; 0 for no limit of the session's own.
+    pub statement_timeout: u64,
 }
 
 /// By hand: DataFusion's macro lists settings without their prefix, so that `SHOW` and `RESET` do not find them.
@@ -54,17 +57,31 @@ impl ExtensionOptions for Settings {
     fn set(&mut self, key: &str, value: &str) -> datafusion::error::Result<()> {
         match key {
             "now" => self.now = value.to_owned(),
+            "statement_timeout" => {
+                let Ok(millis) = value.parse() else {
+                    return config_err!("`{value}` is not a number of milliseconds");
+                };
+                self.statement_timeout = millis;
+            }
             other => return config_err!("no setting is called `{}.{other}`", Self::PREFIX),
         }
         Ok(())
     }
 
     fn entries(&self) -> Vec<ConfigEntry> {
-        vec![ConfigEntry {
-            key: format!("{}.now", Self::PREFIX),
-            value: Some(self.now.clone()),
-            description: "What now() means; empty for the wall clock",
-        }]
+        let entry = |name: &str, value: String, description| ConfigEntry {
+            key: format!("{}.{name}", Self::PREFIX),
+            value: Some(value),
+            description,
+        };
+        vec![
+            entry("now", self.now.clone(), "What now() means; empty for the wall clock"),
+            entry(
+                "statement_timeout",
+                self.statement_timeout.to_string(),
+                "How long a statement may take, in milliseconds; 0 for no limit of the session's own",
+            ),
+        ]
     }
 }
 
@@ -136,6 +153,12 @@ pub fn now(config: &SessionConfig) -> Result<DateTime<Utc>> {
     if setting.is_empty() { Ok(Utc::now().trunc_subsecs(6)) } else { instant(setting) }
 }
 
+/// How long a statement of a session may take, if the session says so.
+pub fn statement_timeout(config: &SessionConfig) -> Option<Duration> {
+    let settings = config.options().extensions.get::<Settings>()?;
+    (settings.statement_timeout > 0).then(|| Duration::from_millis(settings.statement_timeout))
+}
+
 /// An instant as users write it.
 pub fn instant(text: &str) -> Result<DateTime<Utc>> {
     parse_timestamp(text).ok_or_else(|| {
@@ -144,6 +167,24 @@ pub fn instant(text: &str) -> Result<DateTime<Utc>> {
             .help("write it like `2026-06-15T12:00:00Z`, `2026-06-15 12:00:00` or `2026-06-15`, in UTC")
             .into()
     })
+}
+
+/// A size as users write it, in bytes: `512MB`, `4GB`, `1.5GiB`; units are powers of 1024.
+pub fn bytes(text: &str) -> Option<usize> {
+    let text = text.trim();
+    let unit = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let number: f64 = text[..unit].trim().parse().ok()?;
+    let factor = match text[unit..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" | "kib" => 1024.0,
+        "m" | "mb" | "mib" => 1024.0 * 1024.0,
+        "g" | "gb" | "gib" => 1024.0 * 1024.0 * 1024.0,
+        "t" | "tb" | "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    };
+    let size = number * factor;
+    // Saturates: more than there are addresses is no limit.
+    (size.is_finite() && size >= 1.0).then_some(size as usize)
 }
 
 /// A column of instants in coterie's own tables.

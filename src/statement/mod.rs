@@ -76,6 +76,13 @@ pub enum Command {
     DescribeSegment(Name),
     /// `EXPLAIN SEGMENT name`.
     ExplainSegment(Name),
+    /// `CANCEL QUERY 'id'`.
+    CancelQuery {
+        /// The query's id, as `coterie.queries` shows it.
+        id: String,
+        /// Where it stands.
+        span: Span,
+    },
     /// `EVALUATE …`, and `EXPLAIN EVALUATE …`.
     Evaluate {
         /// Which segments, when, and whether to store.
@@ -119,6 +126,7 @@ impl fmt::Display for Command {
             Self::ShowCreateSegment(name) => write!(f, "SHOW CREATE SEGMENT {}", quote(&name.value)),
             Self::DescribeSegment(name) => write!(f, "DESCRIBE SEGMENT {}", quote(&name.value)),
             Self::ExplainSegment(name) => write!(f, "EXPLAIN SEGMENT {}", quote(&name.value)),
+            Self::CancelQuery { id, .. } => write!(f, "CANCEL QUERY {}", quote_string(id)),
             Self::Evaluate { run, explain } => write!(f, "{}{run}", if *explain { "EXPLAIN " } else { "" }),
             Self::OptimizeEvents(optimize) => optimize.fmt(f),
         }

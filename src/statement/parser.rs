@@ -30,6 +30,7 @@ const OPENINGS: &[&str] = &[
     "EXPLAIN",
     "EVALUATE",
     "OPTIMIZE",
+    "CANCEL",
     "INSERT",
     "SET",
     "RESET",
@@ -125,6 +126,10 @@ fn command(parser: &mut Parser<'_>) -> Result<Command> {
             Diagnostic::new(Kind::Syntax, "expected `OPTIMIZE EVENTS OF` and the name of a profile store");
         return Err(fault.at(parser.here()));
     }
+    if parser.eat(&["CANCEL", "QUERY"]) {
+        let (id, span) = parser.string("the id of a query, as `coterie.queries` shows it")?;
+        return Ok(Command::CancelQuery { id, span });
+    }
     let opening = parser.here();
     let first = parser.text[opening.start..opening.end].to_owned();
     match parser.inner.parse_statement() {
@@ -160,6 +165,7 @@ impl Command {
             | Self::ShowCreateSegment(name)
             | Self::DescribeSegment(name)
             | Self::ExplainSegment(name) => move_name(name),
+            Self::CancelQuery { span, .. } => *span = span.shifted(offset),
             Self::CreateSegment(create) => {
                 move_name(&mut create.name);
                 create.store.iter_mut().for_each(move_name);

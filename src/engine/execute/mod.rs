@@ -1,5 +1,6 @@
 //! What commands do, one file a group of statements. Each takes effect wholly or not at all.
 
+mod cancel_query;
 mod create_profile_store;
 mod create_segment;
 mod drop;
@@ -23,6 +24,8 @@ use crate::statement::{Command, Statement};
 use super::{Session, evaluate};
 
 pub(super) use create_segment::{check as check_segment, check_id, store_of};
+pub(super) use create_segment::store_of;
+pub(super) use setting::set;
 pub(super) use show::{events_text, lookups_text};
 
 /// What a command is to do.
@@ -52,6 +55,7 @@ pub(super) fn schema(task: &Task, command: &Command) -> SchemaRef {
         Command::Evaluate { explain: false, .. } => evaluate::schema(),
         Command::OptimizeEvents(_) => optimize_events::schema(),
         Command::Sql(_)
+        | Command::CancelQuery { .. }
         | Command::CreateProfileStore(_)
         | Command::DropProfileStore { .. }
         | Command::CreateSegment(_)
@@ -88,6 +92,7 @@ async fn run_own(session: &Session, statement: &Statement) -> Result<RecordBatch
         Command::ShowCreateSegment(name) => return show::create_segment(session, name).await,
         Command::DescribeSegment(name) => return show::describe_segment(session, name).boxed().await,
         Command::ExplainSegment(name) => return explain_segment::run(session, name).boxed().await,
+        Command::CancelQuery { id, span } => cancel_query::run(session, id, *span)?,
         Command::Evaluate { run, explain } => {
             return evaluate::statement(session, run, *explain).boxed().await;
         }

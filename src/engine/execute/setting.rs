@@ -8,11 +8,16 @@ use crate::error::Result;
 use crate::session::instant;
 
 pub(super) fn run(session: &Session, statement: &Statement) -> Result<()> {
-    let (variable, value) = match statement {
-        Statement::SetVariable(set) => (set.variable.to_lowercase(), Some(set.value.clone())),
-        Statement::ResetVariable(reset) => (reset.variable.to_lowercase(), None),
-        _ => return Err(crate::bug!("neither SET nor RESET")),
-    };
+    match statement {
+        Statement::SetVariable(change) => set(session, &change.variable, Some(&change.value)),
+        Statement::ResetVariable(reset) => set(session, &reset.variable, None),
+        _ => Err(crate::bug!("neither SET nor RESET")),
+    }
+}
+
+/// Changes a setting, or gives it back the value that it began with.
+pub(in crate::engine) fn set(session: &Session, variable: &str, value: Option<&str>) -> Result<()> {
+    let variable = variable.to_lowercase();
     if variable.starts_with("datafusion.runtime.") {
         let fault = Diagnostic::new(Kind::Unsupported, format!("`{variable}` is a limit of the process"));
         return Err(fault.help("set it when coterie starts: `--memory-limit`, `--threads`").into());
@@ -21,14 +26,17 @@ pub(super) fn run(session: &Session, statement: &Statement) -> Result<()> {
     // The names that PostgreSQL's clients and DataFusion's own shell use.
     let variable = match variable.as_str() {
         "timezone" | "time.zone" => "datafusion.execution.time_zone",
+        "statement_timeout" => TIMEOUT,
         other => other,
     };
     match value {
         Some(value) => {
             if variable == "coterie.now" && !value.is_empty() {
-                instant(&value)?;
+                instant(value)?;
             }
-            config.options_mut().set(variable, &value).map_err(|error| unknown(session, variable, error))?;
+            let millis = (variable == TIMEOUT).then(|| milliseconds(value)).transpose()?;
+            let value = millis.as_deref().unwrap_or(value);
+            config.options_mut().set(variable, value).map_err(|error| unknown(session, variable, error))?;
         }
         None => {
             let initial = session.engine.base.config();
@@ -41,6 +49,29 @@ pub(super) fn run(session: &Session, statement: &Statement) -> Result<()> {
     }
     session.remembered(|state| state.config = config);
     Ok(())
+}
+
+const TIMEOUT: &str = "coterie.statement_timeout";
+
+/// A time limit as PostgreSQL's clients write it, in milliseconds: `5000`, `5s`, `2min`.
+fn milliseconds(text: &str) -> Result<String> {
+    let text = text.trim();
+    let unit = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let factor = match text[unit..].trim() {
+        "" | "ms" => Some(1),
+        "s" => Some(1000),
+        "min" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => None,
+    };
+    let number: Option<u64> = text[..unit].parse().ok();
+    match number.zip(factor).and_then(|(number, factor)| number.checked_mul(factor)) {
+        Some(millis) => Ok(millis.to_string()),
+        None => {
+            let fault = Diagnostic::new(Kind::Type, format!("`{text}` is not a time limit"));
+            Err(fault.help("write milliseconds, or `5s`, `2min`; 0 is no limit").into())
+        }
+    }
 }
 
 pub(super) fn deallocate(session: &Session, name: &str) -> Result<()> {

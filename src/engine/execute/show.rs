@@ -32,6 +32,9 @@ pub(super) async fn segments(session: &Session) -> Result<RecordBatch> {
     let stored = scope.stored_audiences().await?;
     let mut segments: Vec<Arc<Segment>> = vec![];
     for name in scope.names(warehouse::Kind::Segment) {
+        if !scope.principal.may_read_segment(name) {
+            continue;
+        }
         segments.extend(scope.segment(name)?);
     }
     let of = |segment: &Segment| stored.get(&segment.name);
