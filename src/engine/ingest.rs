@@ -13,6 +13,7 @@ use datafusion::catalog::streaming::StreamingTable;
 use datafusion::dataframe::{DataFrame, DataFrameWriteOptions};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::DataFusionError;
+use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -26,10 +27,9 @@ use crate::session::PUBLIC;
 use crate::source;
 use crate::warehouse;
 
-use super::Session;
 use super::entry::Relation;
 use super::principal::Role;
-use super::scope::Scope;
+use super::{Engine, Session};
 
 /// How often an append begins anew because another writer was first.
 const ATTEMPTS: usize = 16;
@@ -60,67 +60,81 @@ impl Session {
         self.client().principal.require(Role::Author, "store rows")?;
         self.client().principal.require_table(Some(PUBLIC), name)?;
         let scope = self.scope().await?;
-        let target = target(&scope, name, mode)?;
-        let rows = match &target {
-            Some((_, table)) if mode.existing == Existing::Append => {
-                let columns = Arc::new(table.columns.clone());
-                fitted(rows, columns)?
-            }
-            _ => rows,
-        };
-        let location = self.engine().table_location(name);
-        let columns = stored(&rows.schema());
-        let written = write(&scope, &location, rows).await;
-        let done = match written {
-            Ok(count) => self.publish(name, mode, &location, &columns).await.map(|()| count),
-            Err(error) => Err(error),
-        };
-        if done.is_err() {
-            discard(&scope, &location).await;
-        }
-        done
-    }
-
-    /// Makes files that are written part of a table.
-    async fn publish(&self, name: &str, mode: Ingest, location: &str, columns: &SchemaRef) -> Result<()> {
-        let new = source::Table::parquet(name, location, Arc::clone(columns));
-        for _ in 0..ATTEMPTS {
-            // Another writer may have been here since the rows began to come.
-            let scope = self.scope().await?;
-            let (after, table) = match target(&scope, name, mode)? {
-                Some((version, table)) if mode.existing == Existing::Append => {
-                    if table.columns.fields() != columns.fields() {
-                        let message = format!("the columns of `{name}` changed while rows came in");
-                        return Err(Error::new(Kind::Conflict, message));
-                    }
-                    let mut table = table;
-                    table.locations.extend(new.locations.clone());
-                    (Some(version), table)
-                }
-                Some((version, _)) => (Some(version), new.clone()),
-                None => (None, new.clone()),
-            };
-            match self.engine().put(warehouse::Kind::Table, name, after, &Relation::Table(table)).await {
-                Err(error) if error.kind() == Kind::Conflict => {}
-                done => return done,
-            }
-        }
-        Err(Error::new(Kind::Conflict, format!("others keep changing `{name}`")).help("try again"))
+        store(self.engine(), &scope.state(), name, mode, rows).await
     }
 }
 
+/// Stores rows; who asks may do so.
+pub(super) async fn store(
+    engine: &Arc<Engine>,
+    state: &SessionState,
+    name: &str,
+    mode: Ingest,
+    rows: SendableRecordBatchStream,
+) -> Result<u64> {
+    let rows = match target(engine, name, mode).await? {
+        Some((_, table)) if mode.existing == Existing::Append => fitted(rows, Arc::new(table.columns))?,
+        _ => rows,
+    };
+    let location = engine.table_location(name);
+    let columns = stored(&rows.schema());
+    let done = match write(state, &location, rows).await {
+        Ok(count) => publish(engine, name, mode, &location, &columns).await.map(|()| count),
+        Err(error) => Err(error),
+    };
+    if done.is_err() {
+        discard(state, &location).await;
+    }
+    done
+}
+
+/// Makes files that are written part of a table.
+async fn publish(
+    engine: &Arc<Engine>,
+    name: &str,
+    mode: Ingest,
+    location: &str,
+    columns: &SchemaRef,
+) -> Result<()> {
+    let new = source::Table::parquet(name, location, Arc::clone(columns));
+    for _ in 0..ATTEMPTS {
+        // Another writer may have been here since the rows began to come.
+        let (after, table) = match target(engine, name, mode).await? {
+            Some((version, mut table)) if mode.existing == Existing::Append => {
+                let same = |(left, right): (&Arc<Field>, &Arc<Field>)| {
+                    left.name() == right.name() && left.data_type() == right.data_type()
+                };
+                let old = table.columns.fields();
+                if old.len() != columns.fields().len() || !old.iter().zip(columns.fields()).all(same) {
+                    let message = format!("the columns of `{name}` changed while rows came in");
+                    return Err(Error::new(Kind::Conflict, message));
+                }
+                table.locations.extend(new.locations.clone());
+                (Some(version), table)
+            }
+            Some((version, _)) => (Some(version), new.clone()),
+            None => (None, new.clone()),
+        };
+        match engine.put(warehouse::Kind::Table, name, after, &Relation::Table(table)).await {
+            Err(error) if error.kind() == Kind::Conflict => {}
+            done => return done,
+        }
+    }
+    Err(Error::new(Kind::Conflict, format!("others keep changing `{name}`")).help("try again"))
+}
+
 /// The table that rows go to, with the version of its entry; `None` for a new one.
-fn target(scope: &Arc<Scope>, name: &str, mode: Ingest) -> Result<Option<(u64, source::Table)>> {
-    let Some(entry) = scope.snapshot.get(warehouse::Kind::Table, name) else {
+async fn target(engine: &Arc<Engine>, name: &str, mode: Ingest) -> Result<Option<(u64, source::Table)>> {
+    let snapshot = engine.warehouse.snapshot().await?;
+    let Some(entry) = snapshot.get(warehouse::Kind::Table, name) else {
         if mode.create {
             return Ok(None);
         }
-        let names = scope.names(warehouse::Kind::Table);
+        let names = snapshot.all(warehouse::Kind::Table).into_iter().map(|entry| entry.name.as_str());
         let fault = Diagnostic::new(Kind::NotFound, format!("no table is called `{name}`"));
         return Err(fault.suggest(name, names).into());
     };
-    let own = format!("{}tables/", scope.engine.warehouse_url());
-    match &*scope.engine.typed::<Relation>(entry)? {
+    match &*engine.typed::<Relation>(entry)? {
         _ if mode.existing == Existing::Fail => {
             let fault =
                 Diagnostic::new(Kind::Conflict, format!("a table or view is called `{name}` already"));
@@ -129,9 +143,7 @@ fn target(scope: &Arc<Scope>, name: &str, mode: Ingest) -> Result<Option<(u64, s
         Relation::View { .. } => {
             Err(Diagnostic::new(Kind::Type, format!("`{name}` is a view and holds no rows")).into())
         }
-        Relation::Table(table) if table.locations.iter().all(|location| location.url.starts_with(&own)) => {
-            Ok(Some((entry.version, table.clone())))
-        }
+        Relation::Table(table) if engine.keeps(table) => Ok(Some((entry.version, table.clone()))),
         Relation::Table(_) => {
             let message = format!("`{name}` is declared over files that coterie does not own");
             Err(Diagnostic::new(Kind::Unsupported, message)
@@ -184,7 +196,7 @@ fn exact(column: &arrow::array::ArrayRef, field: &Field) -> Result<arrow::array:
     Ok(cast)
 }
 
-async fn write(scope: &Arc<Scope>, location: &str, rows: SendableRecordBatchStream) -> Result<u64> {
+async fn write(state: &SessionState, location: &str, rows: SendableRecordBatchStream) -> Result<u64> {
     if rows.schema().fields().is_empty() {
         return Err(Error::new(Kind::Unsupported, "a table has at least one column"));
     }
@@ -196,7 +208,7 @@ async fn write(scope: &Arc<Scope>, location: &str, rows: SendableRecordBatchStre
     let once = Arc::new(Once { schema: Arc::clone(&schema), rows: Mutex::new(Some(rows)) });
     let table = StreamingTable::try_new(schema, vec![once])?;
     let plan = LogicalPlanBuilder::scan("rows", provider_as_source(Arc::new(table)), None)?.build()?;
-    let written = DataFrame::new(scope.state(), plan)
+    let written = DataFrame::new(state.clone(), plan)
         .write_parquet(location, DataFrameWriteOptions::new(), None)
         .await?;
     let counts = written.iter().filter(|batch| batch.num_columns() > 0 && batch.num_rows() > 0);
@@ -204,9 +216,9 @@ async fn write(scope: &Arc<Scope>, location: &str, rows: SendableRecordBatchStre
 }
 
 /// Removes what was written for nothing. What cannot be removed is never read.
-async fn discard(scope: &Arc<Scope>, location: &str) {
+async fn discard(state: &SessionState, location: &str) {
     let Ok(url) = datafusion::datasource::listing::ListingTableUrl::parse(location) else { return };
-    let Ok(store) = scope.state().runtime_env().object_store(&url) else { return };
+    let Ok(store) = state.runtime_env().object_store(&url) else { return };
     let mut files = store.list(Some(url.prefix()));
     while let Ok(Some(file)) = files.try_next().await {
         if let Err(error) = store.delete(&file.location).await {

@@ -15,6 +15,7 @@ mod layouts;
 mod ingest;
 mod listing;
 mod names;
+mod own_table;
 mod permission;
 mod plan;
 mod principal;
@@ -172,9 +173,10 @@ impl Engine {
         Ok(body)
     }
 
-    /// Where coterie keeps what it owns.
-    fn warehouse_url(&self) -> &url::Url {
-        self.warehouse.url()
+    /// Whether coterie keeps the rows of a table itself.
+    fn keeps(&self, table: &source::Table) -> bool {
+        let own = format!("{}tables/", self.warehouse.url());
+        table.locations.iter().all(|location| location.url.starts_with(&own))
     }
 
     /// A new folder for the rows of a table that coterie keeps itself.
@@ -315,7 +317,7 @@ impl Session {
     pub async fn execute(&self, statement: &Statement) -> Result<Answer> {
         let limit = self.timeout();
         let mut running = self.engine.queries.begin(&self.client, statement, limit);
-        let planned = running.during(self.prepare(statement)).await?;
+        let planned = running.during(self.planned(statement)).await?;
         planned.start(running).await
     }
 

@@ -9,6 +9,7 @@ use crate::session::CATALOG;
 use crate::statement::Command;
 
 use super::principal::{Principal, Role};
+use super::scope::Scope;
 
 /// Checks one of coterie's own statements.
 pub(super) fn check_command(principal: &Principal, command: &Command) -> Result<()> {
@@ -46,20 +47,24 @@ pub(super) fn check_tables(principal: &Principal, tables: &[TableReference]) -> 
 }
 
 /// Checks what a planned statement would do.
-pub(super) fn check_plan(principal: &Principal, plan: &LogicalPlan) -> Result<()> {
+pub(super) fn check_plan(scope: &Scope, plan: &LogicalPlan) -> Result<()> {
     let mut refused: Result<()> = Ok(());
     let walked = plan.apply_with_subqueries(|node| {
-        refused = check_node(principal, node);
+        refused = check_node(scope, node);
         Ok(if refused.is_err() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     walked.map_err(Error::from)?;
     refused
 }
 
-fn check_node(principal: &Principal, node: &LogicalPlan) -> Result<()> {
+fn check_node(scope: &Scope, node: &LogicalPlan) -> Result<()> {
+    let principal = &scope.principal;
     match node {
         LogicalPlan::Copy(_) => principal.require(Role::Admin, "write files"),
-        LogicalPlan::Dml(_) => principal.require(Role::Author, "change tables"),
+        LogicalPlan::Dml(change) if scope.keeps(&change.table_name)? => {
+            principal.require(Role::Author, "change tables")
+        }
+        LogicalPlan::Dml(_) => principal.require(Role::Admin, "write into tables over files"),
         LogicalPlan::Ddl(DdlStatement::CreateExternalTable(_)) => {
             principal.require(Role::Admin, "declare tables over files")
         }

@@ -134,6 +134,14 @@ fn changes(plan: &LogicalPlan) -> bool {
 impl Session {
     /// Plans a statement, to learn what it returns. Nothing happens before it is run.
     pub async fn prepare(&self, statement: &Statement) -> Result<Planned> {
+        // Planning may read files: it can be stopped, too.
+        let mut running = self.engine.queries.begin(&self.client, statement, self.timeout());
+        let planned = running.during(self.planned(statement)).await?;
+        running.forget();
+        Ok(planned)
+    }
+
+    pub(super) async fn planned(&self, statement: &Statement) -> Result<Planned> {
         let scope = self.scope().await?;
         let plan = self.plan_in(&scope, statement).await.map_err(|error| placed(error, statement))?;
         Ok(Planned { session: self.clone(), statement: statement.clone(), scope, plan })
@@ -150,7 +158,7 @@ impl Session {
             return self.command(Task::Statement, statement);
         };
         let plan = self.plan_sql(scope, (**sql).clone(), statement).await?;
-        permission::check_plan(&scope.principal, &plan)?;
+        permission::check_plan(scope, &plan)?;
         self.intercept(scope, plan, statement).await
     }
 

@@ -127,7 +127,7 @@ impl Queries {
         });
         self.locked().insert(query.id, Arc::clone(&query));
         tracing::debug!(query = %query.id, user = client.principal.name, protocol = client.protocol, "query begins");
-        Running { queries: Arc::clone(self), query, end: End::Abandoned }
+        Running { queries: Arc::clone(self), query, end: End::Abandoned, told: true }
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<Uuid, Arc<Query>>> {
@@ -184,11 +184,18 @@ pub(super) struct Running {
     queries: Arc<Queries>,
     query: Arc<Query>,
     end: End,
+    /// Whether its end is told.
+    told: bool,
 }
 
 impl Running {
     pub(super) fn query(&self) -> &Arc<Query> {
         &self.query
+    }
+
+    /// Ends what was only planned: it is not told, unless it failed.
+    pub(super) fn forget(mut self) {
+        self.told = false;
     }
 
     /// Does something that ends when the statement is to stop.
@@ -216,6 +223,9 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.queries.locked().remove(&self.query.id);
+        if !self.told {
+            return;
+        }
         let took = self.query.running_for();
         let (query, client) = (&self.query, &self.query.client);
         let outcome = match self.end {

@@ -31,6 +31,7 @@ use super::Engine;
 use super::catalog::Catalogs;
 use super::entry::{Relation, Typed};
 use super::tables::ScopeTables;
+use super::own_table::OwnTable;
 use super::principal::Principal;
 
 /// How deep views and live segments may stand on each other.
@@ -116,7 +117,12 @@ impl Scope {
         let Some(entry) = self.snapshot.get(warehouse::Kind::Table, name) else { return Ok(None) };
         match &*self.engine.typed::<Relation>(entry)? {
             Relation::Table(table) => {
-                self.engine.open_table(table, entry.version, &self.base).await.map(Some)
+                let files = self.engine.open_table(table, entry.version, &self.base).await?;
+                if !self.engine.keeps(table) {
+                    return Ok(Some(files));
+                }
+                let (engine, state) = (Arc::clone(&self.engine), self.base.clone());
+                Ok(Some(Arc::new(OwnTable { files, engine, state, name: name.to_owned() })))
             }
             Relation::View { sql } => {
                 let plan = Box::pin(self.deeper()?.plan_sql(sql)).await?;
@@ -124,6 +130,14 @@ impl Scope {
                 Ok(Some(Arc::new(view)))
             }
         }
+    }
+
+    /// Whether coterie keeps the rows of a table itself.
+    pub(super) fn keeps(&self, reference: &TableReference) -> Result<bool> {
+        let entry = public_name(reference).and_then(|name| self.snapshot.get(warehouse::Kind::Table, name));
+        let Some(entry) = entry else { return Ok(false) };
+        let relation = self.engine.typed::<Relation>(entry)?;
+        Ok(matches!(&*relation, Relation::Table(table) if self.engine.keeps(table)))
     }
 
     /// A segment's definition.

@@ -3,7 +3,7 @@
 //! A client that does not read holds these batches and nothing else: the task waits, and ends when the client goes, when
 //! the statement is cancelled or when its time is over, whether or not anyone looks.
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt;
 use futures::stream::{BoxStream, unfold};
@@ -31,8 +31,7 @@ pub fn rows(answer: Answer, limit: Option<u64>) -> (SchemaRef, BoxStream<'static
             let next = match next {
                 None => return,
                 Some(Ok(batch)) => {
-                    bytes = bytes
-                        .saturating_add(u64::try_from(batch.get_array_memory_size()).unwrap_or(u64::MAX));
+                    bytes = bytes.saturating_add(limit.map_or(0, |_| size(&batch)));
                     match limit {
                         Some(limit) if bytes > limit => Err(too_large(limit)),
                         _ => Ok(batch),
@@ -58,6 +57,14 @@ pub fn rows(answer: Answer, limit: Option<u64>) -> (SchemaRef, BoxStream<'static
     });
     let rows = unfold(receiver, |mut receiver| async { receiver.recv().await.map(|next| (next, receiver)) });
     (schema, rows.boxed())
+}
+
+/// The bytes of a batch's values. A batch may be a small part of large buffers: these do not count.
+fn size(batch: &RecordBatch) -> u64 {
+    let sizes = batch.columns().iter().map(|column| {
+        column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+    });
+    u64::try_from(sizes.sum::<usize>()).unwrap_or(u64::MAX)
 }
 
 fn too_large(limit: u64) -> Error {

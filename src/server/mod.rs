@@ -4,6 +4,7 @@
 
 mod access;
 pub mod config;
+mod flight;
 pub mod flow;
 mod http;
 pub mod listener;
@@ -118,6 +119,9 @@ pub async fn start(engine: Arc<Engine>, config: Config) -> Result<Servers> {
     let address = |listener: &Option<Listener>| listener.as_ref().map(Listener::address);
     let (at_flight, at_http) = (address(&flight), address(&http));
     let mut tasks = vec![];
+    if let Some(listener) = flight {
+        tasks.push(tokio::spawn(flight::serve(Arc::clone(&shared), listener)));
+    }
     if let Some(listener) = http {
         tasks.push(tokio::spawn(http::serve(Arc::clone(&shared), listener)));
     }

@@ -21,4 +21,5 @@ mod real_data;
 mod rules;
 mod shipped;
 mod slt;
+mod server;
 mod storage;
