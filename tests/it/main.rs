@@ -19,7 +19,7 @@ mod program;
 mod random_rules;
 mod real_data;
 mod rules;
+mod server;
 mod shipped;
 mod slt;
-mod server;
 mod storage;
