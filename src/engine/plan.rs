@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{ParamValues, ScalarValue, TableReference};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{DdlStatement, Expr, LogicalPlan, Statement as PlannedStatement};
@@ -53,7 +54,19 @@ impl Planned {
 
     /// The parameters `$1`, `$2`, … that are open, with their types where the statement tells them.
     pub fn parameters(&self) -> Result<Vec<(String, Option<DataType>)>> {
-        let mut parameters: Vec<_> = self.plan.get_parameter_types()?.into_iter().collect();
+        let mut parameters = self.plan.get_parameter_types()?;
+        // Numbers of rows are integers, and DataFusion does not say so of them.
+        self.plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::Limit(limit) = node {
+                for expr in [&limit.skip, &limit.fetch].into_iter().flatten() {
+                    if let Expr::Placeholder(placeholder) = &**expr {
+                        parameters.entry(placeholder.id.clone()).or_default().get_or_insert(DataType::Int64);
+                    }
+                }
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        let mut parameters: Vec<_> = parameters.into_iter().collect();
         let position = |name: &str| name.trim_start_matches('$').parse().unwrap_or(usize::MAX);
         parameters.sort_by(|(left, _), (right, _)| (position(left), left).cmp(&(position(right), right)));
         Ok(parameters)
@@ -117,6 +130,7 @@ impl Planned {
         });
         let rows = started.await.map_err(|error| placed(error, &self.statement))?;
         let query = Arc::clone(running.query());
+        query.set_running();
         Ok(Answer { schema: rows.schema(), stream: running.track(rows), query })
     }
 }

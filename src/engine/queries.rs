@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -74,6 +74,7 @@ pub struct Query {
     started: Instant,
     deadline: Option<(Instant, Duration)>,
     rows: AtomicU64,
+    running: AtomicBool,
     stop: CancellationToken,
     stopped_by: OnceLock<String>,
 }
@@ -122,6 +123,7 @@ impl Queries {
             started,
             deadline: limit.and_then(|limit| Some((started.checked_add(limit)?, limit))),
             rows: AtomicU64::new(0),
+            running: AtomicBool::new(false),
             stop: CancellationToken::new(),
             stopped_by: OnceLock::new(),
         });
@@ -145,6 +147,15 @@ impl Query {
     /// How many rows it has returned.
     pub fn rows(&self) -> u64 {
         self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is planned already, and its rows are being made.
+    pub fn is_running(&self) -> bool {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_running(&self) {
+        self.running.store(true, Ordering::Relaxed);
     }
 
     /// How long it has been running.

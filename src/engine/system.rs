@@ -20,6 +20,7 @@ use crate::warehouse::Kind;
 use super::entry::parse;
 use super::evaluate::Figures;
 use super::execute::{events_text, lookups_text};
+use super::queries::Query;
 use super::scope::Scope;
 
 /// The tables.
@@ -223,6 +224,7 @@ async fn layouts(scope: &Arc<Scope>) -> Result<Vec<Column>> {
 fn queries(scope: &Arc<Scope>) -> Vec<Column> {
     let mut running = scope.engine.queries().running();
     running.retain(|query| scope.principal.may_see(query));
+    let state = |query: &Query| if query.is_running() { "running" } else { "planning" };
     let seconds: Float64Array = running.iter().map(|query| Some(query.running_for().as_secs_f64())).collect();
     let ids: Vec<String> = running.iter().map(|query| query.id.to_string()).collect();
     let addresses: Vec<Option<String>> =
@@ -232,6 +234,7 @@ fn queries(scope: &Arc<Scope>) -> Vec<Column> {
         text("user", running.iter().map(|query| Some(query.client.principal.name.as_str()))),
         text("protocol", running.iter().map(|query| Some(query.client.protocol))),
         text("client", addresses.iter().map(Option::as_deref)),
+        text("state", running.iter().map(|query| Some(state(query)))),
         instant("started_at", running.iter().map(|query| Some(query.started_at))),
         (Field::new("seconds", DataType::Float64, true), Arc::new(seconds)),
         count("rows", running.iter().map(|query| Some(query.rows()))),

@@ -14,11 +14,14 @@ pub mod scram;
 pub mod tls;
 pub mod users;
 pub mod wire;
+mod work;
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +36,10 @@ use listener::{Connections, Listener};
 use login::{Login, Logins};
 use metrics::Metrics;
 use tls::{Protocol, Tls};
+use work::Workers;
+
+/// Longer than any process lives, and short enough to be added to an instant.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// What all protocols share.
 struct Shared {
@@ -42,6 +49,8 @@ struct Shared {
     tls: Option<Arc<Tls>>,
     metrics: Arc<Metrics>,
     connections: Arc<Connections>,
+    /// Where statements run.
+    workers: Handle,
     /// Set when the process is told to end: nothing new begins.
     stop: CancellationToken,
 }
@@ -51,6 +60,15 @@ impl Shared {
     fn session(&self, login: &Login, protocol: &'static str, address: SocketAddr) -> Session {
         let principal = Arc::clone(&login.principal);
         self.engine.session_of(Client { principal, protocol, address: Some(address) })
+    }
+
+    /// Does something on the threads where statements run.
+    async fn work<T, E>(&self, work: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        work::on(&self.workers, work).await?
     }
 
     /// Refuses a text of SQL that is too long.
@@ -78,6 +96,7 @@ pub struct Servers {
     pub http: Option<SocketAddr>,
     shared: Arc<Shared>,
     tasks: Vec<JoinHandle<Result<()>>>,
+    _workers: Workers,
 }
 
 impl std::fmt::Debug for Shared {
@@ -89,18 +108,18 @@ impl std::fmt::Debug for Shared {
 /// Starts the servers of a configuration. All ports are bound when this returns.
 pub async fn start(engine: Arc<Engine>, config: Config) -> Result<Servers> {
     config.check()?;
-    let span = |span: Option<Span>| span.map_or(Duration::MAX, |span| span.0);
+    let span = |span: Option<Span>| span.map_or(FOR_EVER, |span| span.0.min(FOR_EVER));
     let tls = match (&config.tls_cert, &config.tls_key) {
         (Some(certificate), Some(key)) => Some(Arc::new(Tls::open(certificate, key)?)),
         _ => None,
     };
     let logins = Logins::open(config.users.clone(), span(config.token_lifetime))?;
-    // A sleep of `Duration::MAX` cannot be: a hundred years are as good.
-    let idle = span(config.idle_timeout).min(Duration::from_secs(100 * 365 * 86_400));
+    let idle = span(config.idle_timeout);
     let connections = Connections::new(config.max_connections.unwrap_or(u32::MAX), idle);
     let metrics = Arc::new(Metrics::default());
     engine.queries().observe(Arc::clone(&metrics) as _);
     let (flight, http) = (config.flight, config.http);
+    let workers = Workers::start(config.threads)?;
     let shared = Arc::new(Shared {
         engine,
         config,
@@ -108,6 +127,7 @@ pub async fn start(engine: Arc<Engine>, config: Config) -> Result<Servers> {
         tls,
         metrics,
         connections,
+        workers: workers.handle()?,
         stop: CancellationToken::new(),
     });
     let bind = async |address: Option<SocketAddr>, protocol| match address {
@@ -125,7 +145,7 @@ pub async fn start(engine: Arc<Engine>, config: Config) -> Result<Servers> {
     if let Some(listener) = http {
         tasks.push(tokio::spawn(http::serve(Arc::clone(&shared), listener)));
     }
-    Ok(Servers { flight: at_flight, http: at_http, shared, tasks })
+    Ok(Servers { flight: at_flight, http: at_http, shared, tasks, _workers: workers })
 }
 
 impl Servers {
@@ -180,6 +200,9 @@ impl Servers {
 
 /// An error as a client sees it: the faults with the places in its text, as the shell shows them.
 fn shown(error: &Error, sql: &str) -> String {
+    if sql.is_empty() {
+        return error.to_string();
+    }
     let source = Source::typed(sql);
     let faults = error.diagnostics(&source, Place::new(0, sql.len()));
     faults.iter().map(render).collect::<Vec<_>>().join("\n")

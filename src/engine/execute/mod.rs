@@ -23,7 +23,6 @@ use crate::statement::{Command, Statement};
 
 use super::{Session, evaluate};
 
-pub(super) use create_segment::store_of;
 pub(super) use create_segment::{check as check_segment, check_id, store_of};
 pub(super) use setting::set;
 pub(super) use show::{events_text, lookups_text};

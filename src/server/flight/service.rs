@@ -1,5 +1,6 @@
 //! The calls.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 
@@ -30,6 +31,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
 use prost::Message;
+use tokio_util::sync::CancellationToken;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -39,11 +41,11 @@ use crate::error::{Error, Result};
 use crate::server::Shared;
 use crate::server::access::Credentials;
 use crate::server::login::Login;
-use crate::server::wire;
+use crate::server::{wire, work};
 use crate::session::{CATALOG, PUBLIC};
 use crate::statement::Statement;
 
-use super::statement::{self, Rows, RunningTickets, Ticket};
+use super::statement::{self, Listed, Rows, RunningTickets, Ticket};
 use super::store::Store;
 use super::{Peer, catalog, info, options, plain, status, unauthenticated};
 
@@ -59,9 +61,18 @@ pub(super) struct Service {
     pub(super) shared: Arc<Shared>,
     /// By token.
     pub(super) sessions: Store<Session>,
-    pub(super) tickets: Store<(String, Ticket)>,
+    pub(super) tickets: Store<Offer>,
     pub(super) prepared: Store<Prepared>,
     pub(super) running: RunningTickets,
+}
+
+/// A ticket that was handed out.
+#[derive(Clone)]
+pub(super) struct Offer {
+    owner: String,
+    ticket: Ticket,
+    /// Set when it is cancelled, fetched or not.
+    cancelled: CancellationToken,
 }
 
 /// A prepared statement: its text is planned anew each time it is run, on the catalog and at the time of the run.
@@ -141,7 +152,9 @@ impl Service {
             }
             Ticket::Later(..) => None,
         };
-        let name = self.tickets.add((session.client().principal.name.clone(), ticket)).map_err(plain)?;
+        let owner = session.client().principal.name.clone();
+        let offer = Offer { owner, ticket, cancelled: CancellationToken::new() };
+        let name = self.tickets.add(offer).map_err(plain)?;
         let ticket = TicketStatementQuery { statement_handle: name.into() };
         described(&schema, ticket.as_any().encode_to_vec(), descriptor, records.unwrap_or(-1))
     }
@@ -178,17 +191,54 @@ impl Service {
             let name = ticket.and_then(|ticket| String::from_utf8(ticket.statement_handle.to_vec()).ok());
             let Some(name) = name else { continue };
             let user = &session.client().principal.name;
+            if let Some(offer) = self.tickets.get(&name).filter(|offer| offer.owner == *user) {
+                // First the mark, then the query: one that begins meanwhile sees the mark.
+                offer.cancelled.cancel();
+                self.tickets.remove(&name);
+                any = true;
+            }
             let query = self.running.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
             if let Some(query) = query.filter(|query| query.client.principal.name == *user) {
                 query.cancel(user);
                 any = true;
             }
-            if self.tickets.get(&name).is_some_and(|(owner, _)| owner == *user) {
-                self.tickets.remove(&name);
-                any = true;
-            }
         }
         Ok(any)
+    }
+
+    /// The columns of a statement, without running it.
+    async fn schema_of(&self, request: Request<FlightDescriptor>) -> Reply<SchemaResult> {
+        let session = self.session(&request).await?;
+        let command = Any::decode(&*request.get_ref().cmd).ok().and_then(|any| Command::try_from(any).ok());
+        let schema = match command {
+            Some(Command::CommandStatementQuery(query)) => {
+                let sql = query.query;
+                let planned = async {
+                    self.shared.check_sql(&sql)?;
+                    session.prepare(&statement::single(&session, &sql)?).await
+                };
+                planned.await.map_err(|error| status(&error, &sql))?.schema()
+            }
+            Some(Command::CommandPreparedStatementQuery(query)) => {
+                let (_, prepared) = self.prepared_of(&session, &query.prepared_statement_handle)?;
+                let planned = session.prepare(&prepared.statement).await;
+                let planned = planned.map_err(|error| status(&error, prepared.text()))?;
+                let bound = match prepared.values.first() {
+                    Some(values) => planned.bind(values.clone()),
+                    None => Ok(planned),
+                };
+                bound.map_err(|error| status(&error, prepared.text()))?.schema()
+            }
+            // Of metadata the columns are part of the answer that costs nothing.
+            _ => {
+                let info = self.get_flight_info(request).await?.into_inner();
+                return Ok(Response::new(SchemaResult { schema: info.schema }));
+            }
+        };
+        let schema = wire::schema(&schema);
+        let ipc = arrow::ipc::writer::IpcWriteOptions::default();
+        let result = SchemaResult::try_from(SchemaAsIpc::new(&schema, &ipc));
+        result.map(Response::new).map_err(|error| plain(Error::from(error)))
     }
 
     /// The answer of `GetFlightInfo` for metadata: the command itself is the ticket.
@@ -330,11 +380,12 @@ impl FlightSqlService for Service {
             plain(error.help("run the statement again"))
         };
         let name = String::from_utf8(ticket.statement_handle.to_vec()).map_err(|_| unknown())?;
-        let (owner, found) = self.tickets.get(&name).ok_or_else(unknown)?;
-        if owner != session.client().principal.name {
+        let offer = self.tickets.get(&name).ok_or_else(unknown)?;
+        if offer.owner != session.client().principal.name {
             return Err(unknown());
         }
-        let rows = statement::rows(name, found, Arc::clone(&self.running), self.limit()).await?;
+        let listed = Listed::new(Arc::clone(&self.running), name, offer.cancelled);
+        let rows = statement::rows(offer.ticket, listed, self.limit()).await?;
         Ok(Response::new(rows))
     }
 
@@ -347,7 +398,8 @@ impl FlightSqlService for Service {
         let (name, prepared) = self.prepared_of(&session, &query.prepared_statement_handle)?;
         let ticket = async { statement::ticket(prepared.plan().await?, self.limit()).await };
         let ticket = ticket.await.map_err(|error| status(&error, prepared.text()))?;
-        let rows = statement::rows(name, ticket, Arc::clone(&self.running), self.limit()).await?;
+        let listed = Listed::new(Arc::clone(&self.running), name, CancellationToken::new());
+        let rows = statement::rows(ticket, listed, self.limit()).await?;
         Ok(Response::new(rows))
     }
 
@@ -557,9 +609,13 @@ impl FlightSqlService for Service {
     ) -> Result<i64, Status> {
         self.is_ended()?;
         let session = self.session(&request).await?;
-        let (_, prepared) = self.prepared_of(&session, &command.prepared_statement_handle)?;
-        let values = bound(request).await.map_err(plain)?;
-        let prepared = Prepared { values: Arc::new(values), ..prepared };
+        let (_, mut prepared) = self.prepared_of(&session, &command.prepared_statement_handle)?;
+        let mut request = request;
+        // Some drivers send the parameters here, some have bound them before and send no rows.
+        let first = request.get_mut().peek().await;
+        if first.is_some_and(|first| first.as_ref().is_ok_and(|first| !first.data_header.is_empty())) {
+            prepared.values = Arc::new(bound(request).await.map_err(plain)?);
+        }
         let done = async { statement::update(&prepared.plan().await?, self.limit()).await };
         done.await.map_err(|error| status(&error, prepared.text()))
     }
@@ -736,12 +792,21 @@ fn mode(command: &CommandStatementIngest) -> Result<Ingest> {
     Ok(Ingest { create, existing })
 }
 
-/// The service with the calls that arrow-flight's own does not know.
-pub(super) struct Front(Service);
+/// The service with the calls that arrow-flight's own does not know, each done where statements run.
+pub(super) struct Front(Arc<Service>);
 
 impl Front {
     pub(super) fn new(service: Service) -> Self {
-        Self(service)
+        Self(Arc::new(service))
+    }
+
+    async fn work<T, F>(&self, call: impl FnOnce(Arc<Service>) -> F) -> Result<T, Status>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Status>> + Send + 'static,
+    {
+        let done = work::on(&self.0.shared.workers, call(Arc::clone(&self.0))).await;
+        done.unwrap_or_else(|error| Err(plain(error)))
     }
 }
 
@@ -756,76 +821,49 @@ impl FlightService for Front {
     type DoExchangeStream = <Service as FlightService>::DoExchangeStream;
 
     async fn handshake(&self, request: Request<Streaming<HandshakeRequest>>) -> Reply<Self::HandshakeStream> {
-        self.0.handshake(request).await
+        self.work(|service| async move { service.handshake(request).await }).await
     }
 
     async fn list_flights(&self, request: Request<Criteria>) -> Reply<Self::ListFlightsStream> {
-        self.0.list_flights(request).await
+        self.work(|service| async move { service.list_flights(request).await }).await
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Reply<FlightInfo> {
-        self.0.get_flight_info(request).await
+        self.work(|service| async move { service.get_flight_info(request).await }).await
     }
 
     /// Everything is known at once: the first answer is the last.
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Reply<PollInfo> {
-        let info = self.0.get_flight_info(request).await?.into_inner();
+        let info = self.get_flight_info(request).await?.into_inner();
         Ok(Response::new(PollInfo::new().with_info(info)))
     }
 
     /// The columns of a statement, without running it.
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Reply<SchemaResult> {
-        let service = &self.0;
-        let session = service.session(&request).await?;
-        let command = Any::decode(&*request.get_ref().cmd).ok().and_then(|any| Command::try_from(any).ok());
-        let schema = match command {
-            Some(Command::CommandStatementQuery(query)) => {
-                let sql = query.query;
-                let planned = async {
-                    service.shared.check_sql(&sql)?;
-                    session.prepare(&statement::single(&session, &sql)?).await
-                };
-                planned.await.map_err(|error| status(&error, &sql))?.schema()
-            }
-            Some(Command::CommandPreparedStatementQuery(query)) => {
-                let (_, prepared) = service.prepared_of(&session, &query.prepared_statement_handle)?;
-                let planned = session.prepare(&prepared.statement).await;
-                let planned = planned.map_err(|error| status(&error, prepared.text()))?;
-                let bound = match prepared.values.first() {
-                    Some(values) => planned.bind(values.clone()),
-                    None => Ok(planned),
-                };
-                bound.map_err(|error| status(&error, prepared.text()))?.schema()
-            }
-            // Of metadata the columns are part of the answer that costs nothing.
-            _ => {
-                let info = service.get_flight_info(request).await?.into_inner();
-                return Ok(Response::new(SchemaResult { schema: info.schema }));
-            }
-        };
-        let schema = wire::schema(&schema);
-        let ipc = arrow::ipc::writer::IpcWriteOptions::default();
-        let result = SchemaResult::try_from(SchemaAsIpc::new(&schema, &ipc));
-        result.map(Response::new).map_err(|error| plain(Error::from(error)))
+        self.work(|service| async move { service.schema_of(request).await }).await
     }
 
     async fn do_get(&self, request: Request<FlightTicket>) -> Reply<Self::DoGetStream> {
-        self.0.do_get(request).await
+        self.work(|service| async move { service.do_get(request).await }).await
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Reply<Self::DoPutStream> {
-        self.0.do_put(request).await
+        self.work(|service| async move { service.do_put(request).await }).await
     }
 
     async fn do_action(&self, request: Request<Action>) -> Reply<Self::DoActionStream> {
-        self.0.do_action(request).await
+        // What stops statements does not wait for them.
+        if matches!(request.get_ref().r#type.as_str(), CANCEL | "CancelQuery") {
+            return self.0.do_action(request).await;
+        }
+        self.work(|service| async move { service.do_action(request).await }).await
     }
 
     async fn list_actions(&self, request: Request<Empty>) -> Reply<Self::ListActionsStream> {
-        self.0.list_actions(request).await
+        self.work(|service| async move { service.list_actions(request).await }).await
     }
 
     async fn do_exchange(&self, request: Request<Streaming<FlightData>>) -> Reply<Self::DoExchangeStream> {
-        self.0.do_exchange(request).await
+        self.work(|service| async move { service.do_exchange(request).await }).await
     }
 }

@@ -12,12 +12,14 @@ use arrow_flight::{FlightData, IpcMessage, SchemaAsIpc};
 use datafusion::common::ScalarValue;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::diagnostic::Kind;
 use crate::engine::{Planned, Query, Session};
 use crate::error::{Error, Result};
-use crate::server::{flow, wire};
+use crate::server::{flow, wire, work};
 use crate::statement::Statement;
 
 use super::status;
@@ -46,9 +48,26 @@ impl Ticket {
 pub(super) type RunningTickets = Arc<Mutex<HashMap<String, Arc<Query>>>>;
 
 /// A ticket while its rows flow.
-struct Listed {
+pub(super) struct Listed {
     tickets: RunningTickets,
     name: String,
+    cancelled: CancellationToken,
+}
+
+impl Listed {
+    pub(super) fn new(tickets: RunningTickets, name: String, cancelled: CancellationToken) -> Self {
+        Self { tickets, name, cancelled }
+    }
+
+    /// Makes a statement one that can be cancelled by the ticket.
+    fn begin(&self, query: Arc<Query>) {
+        let listed = Arc::clone(&query);
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner).insert(self.name.clone(), listed);
+        // It may have been cancelled while it was not listed yet.
+        if self.cancelled.is_cancelled() {
+            query.cancel(&query.client.principal.name);
+        }
+    }
 }
 
 impl Drop for Listed {
@@ -132,12 +151,7 @@ pub(super) async fn update(planned: &[Planned], limit: Option<u64>) -> Result<i6
 }
 
 /// The rows of a ticket.
-pub(super) async fn rows(
-    name: String,
-    ticket: Ticket,
-    tickets: RunningTickets,
-    limit: Option<u64>,
-) -> Result<Rows, Status> {
+pub(super) async fn rows(ticket: Ticket, listed: Listed, limit: Option<u64>) -> Result<Rows, Status> {
     let (planned, schema) = match ticket {
         Ticket::Done(batches, schema) => {
             let batches: Vec<Result<RecordBatch>> = batches.iter().cloned().map(Ok).collect();
@@ -146,21 +160,24 @@ pub(super) async fn rows(
         Ticket::Later(planned, schema) => (planned, schema),
     };
     let sql = planned.first().map(|planned| planned.statement().source.text.to_string()).unwrap_or_default();
-    let listed = Listed { tickets, name };
     let mut started = vec![];
     // The first is begun here, so that what fails at once fails the call and not the stream.
     if let Some(first) = planned.first() {
         started.push(begin(first, &schema, &listed, limit).await.map_err(|error| status(&error, &sql))?);
     }
     let sent = Arc::clone(&schema);
+    // The others begin while the client reads, on the threads of this call.
+    let here = Handle::current();
+    let listed = Arc::new(listed);
     let rest = stream::unfold((1, planned, listed), move |(at, planned, listed)| {
-        let sent = Arc::clone(&sent);
+        let (sent, here) = (Arc::clone(&sent), here.clone());
         async move {
-            let next = planned.get(at)?;
-            let rows = match begin(next, &sent, &listed, limit).await {
-                Ok(rows) => rows,
-                Err(error) => stream::iter([Err(error)]).boxed(),
+            let next = planned.get(at)?.clone();
+            let begun = {
+                let listed = Arc::clone(&listed);
+                work::on(&here, async move { begin(&next, &sent, &listed, limit).await }).await
             };
+            let rows = begun.flatten().unwrap_or_else(|error| stream::iter([Err(error)]).boxed());
             Some((rows, (at + 1, planned, listed)))
         }
     });
@@ -175,8 +192,7 @@ async fn begin(
     limit: Option<u64>,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
     let answer = planned.run().await?;
-    let query = Arc::clone(&answer.query);
-    listed.tickets.lock().unwrap_or_else(PoisonError::into_inner).insert(listed.name.clone(), query);
+    listed.begin(Arc::clone(&answer.query));
     let (_, rows) = flow::rows(answer, limit);
     let schema = Arc::clone(schema);
     Ok(rows.map(move |batch| wire::batch(&batch?, &schema)).boxed())

@@ -54,10 +54,10 @@ pub(super) async fn run(
         return refusal(&error, "", StatusCode::NOT_ACCEPTABLE);
     };
     let session = http.shared.session(&login, "http", peer.0);
-    match answer(&http, &session, &ask, format).await {
-        Ok(response) => response,
-        Err(error) => refusal(&error, &ask.sql, status(error.kind())),
-    }
+    let sql = ask.sql.clone();
+    let shared = Arc::clone(&http.shared);
+    let answered = shared.work(async move { answer(&http, &session, &ask, format).await }).await;
+    answered.unwrap_or_else(|error| refusal(&error, &sql, status(error.kind())))
 }
 
 /// Only types that a web page cannot send without asking first are taken.

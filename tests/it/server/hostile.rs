@@ -52,9 +52,7 @@ async fn clients_that_vanish_leave_nothing_behind() {
     for _ in 0..3 {
         let mut client = server.client().await;
         let running = tokio::spawn(async move { client.query(ENDLESS).await });
-        while server.engine.queries().running().is_empty() {
-            tokio::task::yield_now().await;
-        }
+        server.running().await;
         running.abort();
         server.is_idle().await;
     }
@@ -79,7 +77,7 @@ async fn a_client_that_does_not_read_holds_a_few_batches_only() {
     let mut rows = slow.0.do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap();
     assert!(rows.try_next().await.unwrap().is_some());
     // The server goes on until its windows are full, and then waits.
-    let query = server.engine.queries().running()[0].clone();
+    let query = server.running().await;
     let mut before = query.rows();
     loop {
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -145,9 +143,7 @@ async fn the_end_waits_for_what_runs_and_then_stops_it() {
     let server = Server::start(Config { shutdown_timeout: patience, ..both() }).await;
     let mut client = server.client().await;
     let running = tokio::spawn(async move { client.query(ENDLESS).await });
-    while server.engine.queries().running().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    server.running().await;
     let address = server.servers.flight.unwrap();
     let Server { servers, engine, _folder } = server;
     servers.shut_down().await;

@@ -15,7 +15,7 @@ use arrow::util::pretty::pretty_format_batches;
 use arrow_flight::FlightInfo;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
-use coterie::engine::{Engine, Options, Role};
+use coterie::engine::{Engine, Options, Query, Role};
 use coterie::server::{self, Config, Servers, Users};
 use futures::TryStreamExt;
 use tonic::transport::{Channel, Endpoint};
@@ -79,6 +79,17 @@ impl Server {
         let mut client = self.client().await;
         client.0.handshake(name, &password(name)).await.unwrap();
         client
+    }
+
+    /// Waits until a statement runs.
+    async fn running(&self) -> Arc<Query> {
+        loop {
+            if let Some(query) = self.engine.queries().running().into_iter().find(|query| query.is_running())
+            {
+                return query;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Waits until nothing runs: what is stopped ends a moment later.

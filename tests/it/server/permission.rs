@@ -116,10 +116,7 @@ async fn only_admins_see_and_stop_the_queries_of_others() {
     let (mut ana, mut rex, mut max) =
         (server.client_of("ana").await, server.client_of("rex").await, server.client_of("max").await);
     let running = tokio::spawn(async move { ana.query(super::ENDLESS).await });
-    while server.engine.queries().running().is_empty() {
-        tokio::task::yield_now().await;
-    }
-    let id = server.engine.queries().running()[0].id;
+    let id = server.running().await.id;
     assert_eq!(rex.value("SELECT count(*) FROM coterie.queries WHERE \"user\" = 'ana'").await, "0");
     let error = rex.query(&format!("CANCEL QUERY '{id}'")).await.unwrap_err();
     assert!(error.contains("error[not_found]"), "{error}");
