@@ -34,6 +34,7 @@ pub(super) fn check_command(principal: &Principal, command: &Command) -> Result<
             run.names.iter().try_for_each(|name| principal.require_segment(&name.value))
         }
         Command::Evaluate { .. } => principal.require(Role::Author, "evaluate segments"),
+        Command::OptimizeEvents(_) => principal.require(Role::Author, "lay out events"),
     }
 }
 

@@ -110,6 +110,7 @@ impl Planned {
             | Command::CreateSegment(_)
             | Command::DropSegment { .. }
             | Command::CancelQuery { .. }
+            | Command::OptimizeEvents(_)
             | Command::Evaluate { explain: false, .. } => true,
         }
     }

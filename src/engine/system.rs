@@ -24,8 +24,16 @@ use super::queries::Query;
 use super::scope::Scope;
 
 /// The tables.
-pub(super) const NAMES: &[&str] =
-    &["segments", "segment_versions", "evaluations", "memberships", "profile_stores", "functions", "layouts", "queries"];
+pub(super) const NAMES: &[&str] = &[
+    "segments",
+    "segment_versions",
+    "evaluations",
+    "memberships",
+    "profile_stores",
+    "functions",
+    "layouts",
+    "queries",
+];
 
 /// A table by name.
 pub(super) async fn table(scope: &Arc<Scope>, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
