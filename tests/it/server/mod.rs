@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow::util::pretty::pretty_format_batches;
 use arrow_flight::FlightInfo;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
@@ -138,11 +137,6 @@ impl Client {
             }
         }
         Ok(rows)
-    }
-
-    async fn show(&mut self, sql: &str) -> String {
-        let rows = self.query(sql).await.unwrap_or_else(|error| panic!("{error}"));
-        pretty_format_batches(&rows).unwrap().to_string()
     }
 
     /// The only value of a statement.
