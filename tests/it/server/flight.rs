@@ -164,7 +164,9 @@ async fn rows_are_stored_all_or_not_at_all() {
     let mut sent = Some(sent);
     let many = stream::iter((0..50).map(|n| Ok(numbers(n * 1000..(n + 1) * 1000))));
     let broken = many.chain(stream::poll_fn(move |_| {
-        sent.take().map(|sent| sent.send(()));
+        if let Some(sent) = sent.take() {
+            sent.send(()).unwrap();
+        }
         std::task::Poll::Pending
     }));
     let mut vanishes = server.client().await;
