@@ -25,7 +25,7 @@ impl Workers {
     pub(super) fn start(threads: Option<usize>) -> Result<Self> {
         let available = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let runtime = Builder::new_multi_thread()
-            .worker_threads(threads.unwrap_or_else(available).max(1).saturating_mul(2).saturating_add(2))
+            .worker_threads(threads.unwrap_or_else(available).max(1).saturating_mul(4).saturating_add(4))
             .thread_name("coterie-work")
             .thread_stack_size(STACK)
             .enable_all()
