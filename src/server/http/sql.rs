@@ -8,7 +8,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use datafusion::common::ScalarValue;
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde::Deserialize;
 
 use crate::diagnostic::Kind;
@@ -56,7 +56,7 @@ pub(super) async fn run(
     let session = http.shared.session(&login, "http", peer.0);
     let sql = ask.sql.clone();
     let shared = Arc::clone(&http.shared);
-    let answered = shared.work(async move { answer(&http, &session, &ask, format).await }).await;
+    let answered = shared.work(async move { answer(&http, &session, &ask, format).await }.boxed()).await;
     answered.unwrap_or_else(|error| refusal(&error, &sql, status(error.kind())))
 }
 
