@@ -30,9 +30,9 @@ use crate::warehouse::{self, Snapshot};
 use super::Engine;
 use super::catalog::Catalogs;
 use super::entry::{Relation, Typed};
-use super::tables::ScopeTables;
 use super::own_table::OwnTable;
 use super::principal::Principal;
+use super::tables::ScopeTables;
 
 /// How deep views and live segments may stand on each other.
 const DEPTH_LIMIT: usize = 16;
