@@ -133,7 +133,7 @@ pub(crate) struct Demo {
 #[command(after_help = "\
 Examples:
   coterie sql --warehouse coterie-demo/warehouse
-  coterie sql -c \"SELECT count(*) FROM 'events/*.parquet'\"
+  coterie sql -c \"CREATE EXTERNAL TABLE e STORED AS PARQUET LOCATION 'events/'\" -c \"SELECT count(*) FROM e\"
   coterie sql -f tables.sql -f segments.sql -c 'EVALUATE ALL SEGMENTS' --format csv
   echo 'SHOW SEGMENTS' | coterie sql --warehouse s3://lake/coterie")]
 pub(crate) struct Sql {

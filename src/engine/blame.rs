@@ -5,11 +5,14 @@
 
 use std::sync::Arc;
 
-use crate::diagnostic::Diagnostic;
-use crate::error::Error;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Expr as SqlExpr, LogicalPlan};
+
+use crate::diagnostic::{Diagnostic, Kind, Span};
+use crate::error::{Error, Result};
 use crate::planner;
 use crate::resolve::{Feature, Program, Rule};
-use crate::segment::{Call, Expr, Node, children};
+use crate::segment::{Call, Expr, Node, Value, children, walk};
 
 use super::scope::Scope;
 
@@ -30,6 +33,54 @@ pub(super) async fn blame(scope: &Arc<Scope>, program: &Program, error: Error) -
         Some(found) => found,
         None => placed(error, rule.expr.span),
     }
+}
+
+/// A text that stands where it would have to become what it cannot, as in `age = 'thirty'`: such a rule plans, and fails on
+/// the first row.
+pub(super) fn impossible(
+    scope: &Arc<Scope>,
+    rule: &Rule,
+    program: &Program,
+    plan: &LogicalPlan,
+) -> Result<Option<Diagnostic>> {
+    let state = scope.state();
+    let typed = state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {})?;
+    let mut found = None;
+    typed.apply(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                if let SqlExpr::Cast(cast) = part
+                    && let SqlExpr::Literal(value, _) = &*cast.expr
+                    && let Some(Some(text)) = value.try_as_str()
+                    && value.cast_to(cast.field.data_type()).is_err()
+                {
+                    found = Some((text.to_owned(), cast.field.data_type().clone()));
+                    return Ok(TreeNodeRecursion::Stop);
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    let Some((text, to)) = found else { return Ok(None) };
+    let features = program.features.iter().map(|feature| match feature {
+        Feature::Aggregate { call, .. } => Expr::synthetic(Node::Call(Box::new(call.clone()))),
+        Feature::Groups { rule, .. } => rule.clone(),
+    });
+    let place = std::iter::once(rule.expr.clone()).chain(features).find_map(|expr| place_of(&expr, &text));
+    let fault = Diagnostic::new(Kind::Type, format!("`'{text}'` is not of type {to}"));
+    Ok(Some(fault.at(place.unwrap_or(rule.expr.span))))
+}
+
+/// Where a text stands in an expression.
+fn place_of(expr: &Expr, text: &str) -> Option<Span> {
+    let mut place = None;
+    walk(expr, &mut |part| {
+        if matches!(&part.node, Node::Literal(Value::String(own)) if own == text) {
+            place.get_or_insert(part.span);
+        }
+        place.is_none()
+    });
+    place
 }
 
 /// The smallest failing part of a feature's aggregate.
@@ -90,7 +141,7 @@ async fn deepest_with(
 /// Why an expression about a profile cannot be planned, if so. Only the features it uses take part.
 async fn fails(scope: &Arc<Scope>, program: &Program, expr: &Expr) -> Option<Error> {
     let mut used = vec![];
-    crate::segment::walk(expr, &mut |part| {
+    walk(expr, &mut |part| {
         if let Node::Feature(at) = part.node {
             used.push(at);
         }
@@ -108,9 +159,9 @@ async fn fails(scope: &Arc<Scope>, program: &Program, expr: &Expr) -> Option<Err
     scope.plan_sql(&planner::condition_types(&alone)).await.err()
 }
 
-fn find_feature(expr: &Expr, at: usize) -> Option<crate::diagnostic::Span> {
+fn find_feature(expr: &Expr, at: usize) -> Option<Span> {
     let mut found = None;
-    crate::segment::walk(expr, &mut |part| {
+    walk(expr, &mut |part| {
         if part.node == Node::Feature(at) {
             found = Some(part.span);
         }
@@ -119,7 +170,7 @@ fn find_feature(expr: &Expr, at: usize) -> Option<crate::diagnostic::Span> {
     found
 }
 
-fn placed(error: Error, span: crate::diagnostic::Span) -> Error {
+fn placed(error: Error, span: Span) -> Error {
     match error {
         Error::Wrong(faults) => {
             // The places that DataFusion knows are in the generated statement, not in the user's.

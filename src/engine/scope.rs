@@ -261,7 +261,12 @@ impl Scope {
             _ => return fault,
         };
         names.sort();
-        fault.suggest(&named, names.iter().map(String::as_str))
+        let fault = fault.suggest(&named, names.iter().map(String::as_str));
+        if fault.kind == Kind::NotFound && named.contains('/') {
+            let declare = format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{named}'");
+            return fault.help(format!("files are declared as tables first: `{declare}`"));
+        }
+        fault
     }
 
     pub(super) fn unknown_store(&self, name: &str) -> Diagnostic {
@@ -396,6 +401,9 @@ impl Scope {
         let Some(field) = plan.schema().fields().first() else {
             return Err(bug!("the plan of a rule has no columns"));
         };
+        if let Some(fault) = super::blame::impossible(self, rule, program, &plan)? {
+            return Err(fault.into());
+        }
         match field.data_type() {
             DataType::Boolean | DataType::Null => Ok(()),
             other => {

@@ -116,15 +116,15 @@ impl Printer<'_> {
                 let chains = matches!(op, BinaryOp::And | BinaryOp::Or);
                 self.write(right, if chains { own } else { own + 1 }, out);
             }
-            Node::Is { expr, test, negated } => {
+            Node::Is { expr, test: Test::Null | Test::Unknown, negated } => {
                 self.write(expr, COMPARISON + 1, out);
-                let test = match test {
-                    Test::Null => "NULL",
-                    Test::True => "TRUE",
-                    Test::False => "FALSE",
-                    Test::Unknown => "UNKNOWN",
-                };
-                push(out, format_args!(" IS {}{test}", if *negated { "NOT " } else { "" }));
+                out.push_str(if *negated { " IS NOT NULL" } else { " IS NULL" });
+            }
+            Node::Is { expr, test: test @ (Test::True | Test::False), negated } => {
+                let (not, otherwise) = two_valued(*test, *negated);
+                push(out, format_args!("{not}coalesce("));
+                self.write(expr, 0, out);
+                push(out, format_args!(", {otherwise})"));
             }
             Node::In { expr, list, negated } => {
                 self.write(expr, COMPARISON + 1, out);
@@ -293,8 +293,18 @@ impl Printer<'_> {
     }
 }
 
+/// `IS [NOT] TRUE` and `IS [NOT] FALSE` as `[NOT] coalesce(…, …)`. DataFusion 55 says of the former that it is never NULL
+/// when it plans, and that it may be when it runs; it refuses its own plan where two aggregates share one.
+fn two_valued(test: Test, negated: bool) -> (&'static str, bool) {
+    let is_true = test == Test::True;
+    (if is_true == negated { "NOT " } else { "" }, !is_true)
+}
+
 fn precedence(expr: &Expr) -> u8 {
     match &expr.node {
+        Node::Is { test: test @ (Test::True | Test::False), negated, .. } => {
+            if two_valued(*test, *negated).0.is_empty() { ATOM } else { NOT }
+        }
         Node::Unary { op: UnaryOp::Not, .. } => NOT,
         Node::Unary { op: UnaryOp::Minus, .. } => UNARY_MINUS,
         Node::Binary { op, .. } => op.precedence(),

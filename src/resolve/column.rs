@@ -5,7 +5,7 @@ use arrow::datatypes::{DataType, Fields, Schema};
 use crate::diagnostic::{Diagnostic, Kind, Result, Span};
 use crate::profile::{Referrer, alias, column_names};
 use crate::segment::{Expr, Name, Node, Relation};
-use crate::statement::quote;
+use crate::statement::{quote, quote_string};
 
 use super::Resolver;
 
@@ -128,6 +128,13 @@ fn unknown(path: &[Name], tables: &[(&Schema, String)], span: Span) -> Diagnosti
             let candidates = names.iter().map(String::as_str).chain(qualifiers.iter().copied());
             fault.suggest(&name.value, candidates)
         }
-        None => fault.suggest(&name.value, names.iter().map(String::as_str)),
+        None => {
+            let fault = fault.suggest(&name.value, names.iter().map(String::as_str));
+            if !fault.help.is_empty() {
+                return fault;
+            }
+            // The commonest slip of those who know other languages.
+            fault.help(format!("a text stands in single quotes: `{}`", quote_string(&name.value)))
+        }
     }
 }

@@ -346,6 +346,9 @@ pub struct Over {
     pub frame: Option<String>,
 }
 
+/// How many conditions one after another nest to the left.
+pub const LONGEST_CHAIN: usize = 16;
+
 impl Expr {
     /// An expression with its place.
     pub fn new(node: Node, span: Span) -> Self {
@@ -374,6 +377,16 @@ impl Expr {
         Self::new(Node::Binary { op, left: Box::new(self), right: Box::new(right) }, span)
     }
 
+    /// Conditions joined by `AND` or by `OR`: from the left, as people read them, or halved where there are so many that
+    /// whatever recurses over the tree would run out of stack.
+    pub fn chain(op: BinaryOp, mut parts: Vec<Self>) -> Option<Self> {
+        if parts.len() <= LONGEST_CHAIN {
+            return parts.into_iter().reduce(|left, right| left.binary(op, right));
+        }
+        let right = parts.split_off(parts.len() / 2);
+        Some(Self::chain(op, parts)?.binary(op, Self::chain(op, right)?))
+    }
+
     /// `NOT self`.
     #[must_use]
     pub fn negated(self) -> Self {
@@ -393,7 +406,7 @@ impl Expr {
 
     /// The conjunction of all, or `None` of nothing.
     pub fn all(conditions: impl IntoIterator<Item = Self>) -> Option<Self> {
-        conditions.into_iter().reduce(|left, right| left.binary(BinaryOp::And, right))
+        Self::chain(BinaryOp::And, conditions.into_iter().collect())
     }
 
     /// The same expression, said to stand at `span`.

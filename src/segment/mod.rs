@@ -7,7 +7,9 @@ mod expr;
 mod form;
 mod visit;
 
-pub use expr::{BinaryOp, Call, Expr, Name, Node, Order, Over, Relation, Test, UnaryOp, Value};
+pub use expr::{
+    BinaryOp, Call, Expr, LONGEST_CHAIN, Name, Node, Order, Over, Relation, Test, UnaryOp, Value,
+};
 pub use form::Form;
 pub use visit::{children, children_mut, map_children, walk, walk_mut};
 

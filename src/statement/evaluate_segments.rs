@@ -32,7 +32,8 @@ pub(super) fn parse(parser: &mut Parser<'_>) -> Result<EvaluateSegments> {
             parser.expect_symbol(",")?;
         }
     } else {
-        return Err(parser.unexpected("`SEGMENT`, `SEGMENTS` or `ALL SEGMENTS`"));
+        let fault = parser.unexpected("`SEGMENT` or `ALL SEGMENTS`");
+        return Err(fault.help("write `EVALUATE SEGMENT name` or `EVALUATE ALL SEGMENTS`"));
     }
     let mut run = EvaluateSegments { names, as_of: None, dry_run: false };
     loop {

@@ -10,8 +10,11 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::diagnostic::{Diagnostic, Kind, Lines, Result, Span};
-use crate::segment::{BinaryOp, Call, Expr, Form, Name, Node, Order, Over, Test, UnaryOp, Value};
+use crate::segment::{
+    BinaryOp, Call, Expr, Form, LONGEST_CHAIN, Name, Node, Order, Over, Test, UnaryOp, Value,
+};
 
+use super::RECURSION_LIMIT;
 use super::parser::{normalise, place};
 
 /// What lowering needs of the text: to find places.
@@ -39,6 +42,16 @@ impl Lowering<'_> {
             SqlExpr::UnaryOp { op, expr } => self.unary(*op, expr, span)?,
             SqlExpr::BinaryOp { left, op, right } => {
                 let op = binary_op(op).ok_or_else(|| unsupported(format!("operator `{op}`"), span))?;
+                let length = spine(expr);
+                if length > LONGEST_CHAIN && matches!(op, BinaryOp::And | BinaryOp::Or) {
+                    return self.chain(expr, op, span);
+                }
+                if length > RECURSION_LIMIT {
+                    let message = format!("more than {RECURSION_LIMIT} operators one after another");
+                    return Err(Diagnostic::new(Kind::Syntax, message)
+                        .at(span)
+                        .help("put parts into parentheses"));
+                }
                 self.binary(left, op, right, span)?
             }
             SqlExpr::IsDistinctFrom(left, right) => {
@@ -191,7 +204,11 @@ impl Lowering<'_> {
     /// The place of an expression, or that of what holds it where sqlparser does not know. A call's place ends with
     /// its closing parenthesis, which sqlparser leaves out.
     fn span(&self, expr: &SqlExpr, outer: Span) -> Span {
-        let known = expr.span();
+        // Not by recursion along a chain of operators, which may be long.
+        let known = match expr {
+            SqlExpr::BinaryOp { right, .. } => leftmost(expr).span().union(&right.span()),
+            _ => expr.span(),
+        };
         if known.start.line == 0 || matches!(expr, SqlExpr::Nested(_)) {
             return outer;
         }
@@ -217,6 +234,21 @@ impl Lowering<'_> {
 
     fn binary(&self, left: &SqlExpr, op: BinaryOp, right: &SqlExpr, span: Span) -> Result<Node> {
         Ok(Node::Binary { op, left: self.boxed(left, span)?, right: self.boxed(right, span)? })
+    }
+
+    /// Very many conditions one after another: a tree that is not as deep as they are many.
+    fn chain(&self, expr: &SqlExpr, op: BinaryOp, span: Span) -> Result<Expr> {
+        let (mut rest, mut operands) = (expr, vec![]);
+        while let SqlExpr::BinaryOp { left, op: own, right } = rest
+            && binary_op(own) == Some(op)
+        {
+            operands.push(&**right);
+            rest = left;
+        }
+        operands.push(rest);
+        let parts = operands.into_iter().rev().map(|operand| self.expr(operand, span));
+        let parts = parts.collect::<Result<Vec<_>>>()?;
+        Expr::chain(op, parts).ok_or_else(|| unsupported("nothing", span))
     }
 
     fn is(&self, expr: &SqlExpr, test: Test, negated: bool, span: Span) -> Result<Node> {
@@ -282,6 +314,13 @@ impl Lowering<'_> {
             return Err(unsupported("this function's name", span));
         };
         let name = self.name(ident);
+        // sqlparser takes `user` and its like for functions even without parentheses: here they are columns.
+        if matches!(function.args, FunctionArguments::None)
+            && !name.value.starts_with("current_")
+            && !CLOCKS.contains(&name.value.as_str())
+        {
+            return Ok(Expr::new(Node::Column(vec![name]), span));
+        }
         let mut call = Call { name: name.value, name_span: name.span, ..Call::default() };
         // ClickHouse's `f(parameters)(arguments)`: DataFusion would drop the parameters without a word.
         for list in [&function.parameters, &function.args] {
@@ -357,6 +396,27 @@ impl Lowering<'_> {
             _ => Err(unsupported("a named window", span).help("write the window out: `OVER (ORDER BY …)`")),
         }
     }
+}
+
+/// The functions that are called without parentheses.
+const CLOCKS: &[&str] = &["localtime", "localtimestamp"];
+
+/// The first operand of a chain of operators.
+fn leftmost(mut expr: &SqlExpr) -> &SqlExpr {
+    while let SqlExpr::BinaryOp { left, .. } = expr {
+        expr = left;
+    }
+    expr
+}
+
+/// How many binary operators stand one after another.
+fn spine(mut expr: &SqlExpr) -> usize {
+    let mut length = 0;
+    while let SqlExpr::BinaryOp { left, .. } = expr {
+        length += 1;
+        expr = left;
+    }
+    length
 }
 
 /// A short form: its arguments counted, and nothing else about it.

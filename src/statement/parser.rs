@@ -18,6 +18,9 @@ use super::{
     optimize_events,
 };
 
+/// What `CREATE`, `DROP` and `SHOW` are about, for "did you mean".
+const KINDS: &[&str] = &["EXTERNAL", "PROFILE", "SEGMENT", "SEGMENTS", "TABLE", "VIEW"];
+
 /// How statements begin, for "did you mean".
 const OPENINGS: &[&str] = &[
     "SELECT",
@@ -137,7 +140,13 @@ fn command(parser: &mut Parser<'_>) -> Result<Command> {
         Err(error) => {
             let fault = parser.fault(error);
             let known = OPENINGS.iter().any(|word| word.eq_ignore_ascii_case(&first));
-            Err(if known { fault } else { fault.suggest(&first, OPENINGS.iter().copied()) })
+            if !known {
+                return Err(fault.suggest(&first, OPENINGS.iter().copied()));
+            }
+            // `CREATE PROFIL STORE`: the word at fault, if it is nearly one that may stand there.
+            let word = fault.span.and_then(|span| parser.text.get(span.start..span.end)).unwrap_or_default();
+            let word = word.to_owned();
+            Err(fault.suggest(&word, KINDS.iter().copied()))
         }
     }
 }

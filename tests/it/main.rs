@@ -11,9 +11,13 @@ mod agreement;
 mod audience;
 mod cli;
 mod common;
+mod docs;
 mod errors;
 mod evaluate;
+mod fuzz;
+mod import;
 mod layout;
+mod processes;
 mod program;
 #[path = "../rules/mod.rs"]
 mod random_rules;
@@ -23,3 +27,4 @@ mod server;
 mod shipped;
 mod slt;
 mod storage;
+mod tidy;

@@ -51,6 +51,16 @@ async fn rules_select_the_members_they_say() {
         ("array_agg(sku ORDER BY \"timestamp\", _id) FILTER (WHERE sku IS NOT NULL) = ['B', 'C']", "p3"),
         ("CASE WHEN country = 'DE' THEN count(*) > 0 ELSE points > 200 END", "p1 p3 p4 p5"),
         ("extract(month FROM birth_date) = 6", "p1 p6"),
+        // Conditions that two aggregates share.
+        (
+            "count(*) FILTER (WHERE (price > 50) IS TRUE) >= 1 AND sum(price) FILTER (WHERE (price > 50) IS TRUE) > 100",
+            "p2 p4",
+        ),
+        (
+            "bool_or((price > 50) IS NOT TRUE) AND NOT bool_and((price > 50) IS NOT TRUE) AND max(price) IS NOT NULL",
+            "p2 p4 p5",
+        ),
+        ("(points > 400) IS NOT FALSE AND (country = 'DE') IS UNKNOWN IS FALSE", "p1 p3 p6"),
         ("NULL", ""),
     ] {
         let found = match try_members(&session, rule).await {

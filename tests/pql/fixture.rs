@@ -19,9 +19,19 @@ pub(crate) fn now() -> DateTime<Utc> {
 
 /// A table of the fixture.
 pub(crate) fn table(name: &str) -> RecordBatch {
-    let schema = schema(name);
     let text = std::fs::read(path(&format!("fixture/{name}.ndjson"))).unwrap();
-    let mut reader = ReaderBuilder::new(schema).with_batch_size(10_000).build(&text[..]).unwrap();
+    batch(name, &text)
+}
+
+/// A table of rows of some other data.
+pub(crate) fn table_of(name: &str, rows: &[Value]) -> RecordBatch {
+    let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+    batch(name, lines.join("\n").as_bytes())
+}
+
+fn batch(name: &str, text: &[u8]) -> RecordBatch {
+    let schema = schema(name);
+    let mut reader = ReaderBuilder::new(schema).with_batch_size(10_000).build(text).unwrap();
     let batch = reader.next().unwrap().unwrap();
     assert!(reader.next().is_none());
     batch

@@ -1,12 +1,13 @@
 //! Texts that are nearly PQL: whatever they are, reading them ends with a tree or with faults that have a place.
 
-use coterie::diagnostic::Source;
-use coterie::pql;
+use coterie::diagnostic::{Kind, Source};
+use coterie::pql::{self, Context};
 use coterie::segment::Language;
 
+use crate::bytes::{Bytes, text};
 use crate::cases::cases;
 use crate::fixture::{context, store};
-use crate::generator::Random;
+use crate::random::Random;
 
 const PIECES: &[&str] = &[
     "(",
@@ -66,18 +67,61 @@ fn damaged_cases_are_read_to_an_end() {
             for _ in 0..=random.below(3) {
                 damage(&mut text, &mut random);
             }
-            let faults = match pql::compile(&text, language, &context) {
-                Ok(query) => {
-                    pql::lower(&query, &context).unwrap_or_else(|fault| panic!("{text}\n{fault}"));
-                    continue;
-                }
-                Err(faults) => faults,
-            };
+            read(&text, language, &context);
+        }
+    }
+}
+
+#[test]
+fn any_text_is_read_to_an_end() {
+    let store = store();
+    bolero::check!().with_generator(Bytes::default()).with_iterations(4000).for_each(|bytes: &Vec<u8>| {
+        let context = context(&store);
+        read(&text(bytes, PIECES), Language::Pql, &context);
+        read(&String::from_utf8_lossy(bytes), Language::PqlJson, &context);
+    });
+}
+
+/// As deep as is allowed: a reading that takes exponential time would not end.
+#[test]
+fn depth_takes_no_time() {
+    let store = store();
+    let context = context(&store);
+    for (open, close) in [
+        ("(", ")"),
+        ("not ", ""),
+        ("[", "]"),
+        ("xEvent[", "]"),
+        ("xEvent.exists(", ")"),
+        ("xEvent.exists(e => ", ")"),
+        ("(exists e from xEvent where ", ")"),
+        ("(let a = 1 in ", ")"),
+        ("if(true, ", ", false)"),
+        ("(true or (", "))"),
+        ("chain(xEvent, timestamp, [a: what(", ")])"),
+    ] {
+        for depth in [10, 25, 45] {
+            let deep = format!("{}true{}", open.repeat(depth), close.repeat(depth));
+            read(&deep, Language::Pql, &context);
+            read(&deep[..deep.len() - 1], Language::Pql, &context);
+        }
+    }
+}
+
+fn read(text: &str, language: Language, context: &Context<'_>) {
+    match pql::compile(text, language, context) {
+        Ok(query) => {
+            // Some of what PQL can say coterie cannot run, and says so.
+            if let Err(fault) = pql::lower(&query, context) {
+                assert!(fault.kind == Kind::Unsupported, "{text}\n{fault}");
+            }
+        }
+        Err(faults) => {
             assert!(!faults.is_empty(), "{text}");
             for fault in faults {
                 let (start, end) = fault.span.unwrap_or_else(|| panic!("{text}\n{fault:?}")).range();
                 assert!(start <= end && end <= text.len() + 1, "{text}\n{fault:?}");
-                let _ = fault.in_source(&Source::typed(text.as_str())).to_string();
+                drop(fault.in_source(&Source::typed(text)).to_string());
             }
         }
     }

@@ -1,25 +1,7 @@
-//! Random well-typed PQL about the fixture.
+//! Random well-typed PQL about the fixture, with marked parts: see [`crate::shrink`].
 
-/// A source of random numbers that gives the same ones everywhere.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5851_F42D_4C95_7F2D)
-    }
-
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((mixed ^ (mixed >> 31)) % end as u64).unwrap()
-    }
-
-    fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
-        choices[self.below(choices.len())]
-    }
-}
+use crate::random::Random;
+use crate::shrink::mark;
 
 /// What a context or variable is.
 #[derive(Clone, Copy, PartialEq)]
@@ -73,7 +55,10 @@ pub(crate) struct Generator {
     next: usize,
 }
 
-/// A random query.
+/// The plainest text of each kind of part.
+pub(crate) const SIMPLEST: &[(char, &str)] = &[('b', "true"), ('b', "false"), ('n', "1")];
+
+/// A random query, with marks.
 pub(crate) fn query(seed: u64) -> String {
     let random = Random::new(seed);
     Generator { random, contexts: vec![Kind::Profile], variables: vec![], next: 0 }.condition(3)
@@ -110,6 +95,11 @@ impl Generator {
     }
 
     fn number(&mut self, depth: usize) -> String {
+        let text = self.bare_number(depth);
+        mark('n', &text)
+    }
+
+    fn bare_number(&mut self, depth: usize) -> String {
         match self.random.below(9) {
             0 => self.random.of(&["0", "1", "2", "5", "100", "2.5", "-1"]).to_owned(),
             1 | 2 => self.field(Class::Integer),
@@ -137,7 +127,7 @@ impl Generator {
                 let name = self.name();
                 self.variables.push((name.clone(), kind));
                 let condition = self.condition(depth - 1);
-                let class = if self.random.below(2) == 0 { Class::Integer } else { Class::Double };
+                let class = if self.random.chance(1, 2) { Class::Integer } else { Class::Double };
                 let value = fields(kind, class)[0];
                 self.variables.pop();
                 let function = self.random.of(&["sum", "average", "min", "max", "count"]);
@@ -239,6 +229,11 @@ impl Generator {
     }
 
     fn condition(&mut self, depth: usize) -> String {
+        let text = self.bare_condition(depth);
+        mark('b', &text)
+    }
+
+    fn bare_condition(&mut self, depth: usize) -> String {
         let compare = ["=", "!=", "<", "<=", ">", ">="];
         let choice = self.random.below(if depth == 0 { 7 } else { 19 });
         match choice {

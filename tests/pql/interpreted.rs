@@ -4,10 +4,11 @@ use coterie::pql;
 
 use crate::cases::cases;
 use crate::interpreter::{members, profiles};
+use crate::random_data::Data;
 
 #[test]
 fn cases_hold_as_interpreted() {
-    let profiles = profiles();
+    let profiles = profiles(&Data::fixture());
     let mut wrong = vec![];
     for case in cases() {
         if case.error.is_some() {

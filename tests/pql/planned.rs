@@ -1,31 +1,30 @@
-//! Every case by way of SQL and of the evaluation program: lowered, resolved, planned and run by DataFusion.
+//! Queries that nobody wrote: as SQL and as interpreted they must have the same members, whatever the data.
+//!
+//! `PQL_SEED` is the first query, `PQL_RANDOM` how many. A query that fails is made small; put it into `corpus.txt`.
 
 use std::sync::Arc;
 
 use arrow::array::AsArray;
-use arrow::datatypes::DataType;
-use async_trait::async_trait;
-use coterie::evaluation::{Tables, prepare};
 use coterie::planner::members;
 use coterie::profile::Bound;
-use coterie::resolve::{Member, Program, Segments, resolve};
+use coterie::resolve::{Member, Segments, resolve};
 use coterie::segment::Language;
 use coterie::session::Registered;
 use coterie::statement::Dialect;
 use coterie::{diagnostic, pql};
-use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::parser::DFParserBuilder;
 
-use crate::cases::{Case, cases};
-use crate::fixture::{context, now, store, table};
-use crate::generator::query;
+use crate::cases::path;
+use crate::fixture::{context, now, store, table_of};
+use crate::generator::{SIMPLEST, query};
+use crate::interpreter::value::Value;
 use crate::interpreter::{members as members_as_interpreted, profiles};
+use crate::random_data::Data;
+use crate::shrink::{plain, shrink};
 
 struct NoSegments;
 
@@ -39,181 +38,141 @@ impl Segments for NoSegments {
     }
 }
 
-fn session() -> SessionContext {
-    let ctx = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
-    coterie_udfs::register_all(&ctx).unwrap();
-    for name in ["profiles", "events"] {
-        let batch = table(name);
-        let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap();
-        ctx.register_table(name, Arc::new(table)).unwrap();
-    }
-    ctx
-}
-
-fn parse(sql: &str) -> Result<Statement, DataFusionError> {
-    let dialect = Dialect::default();
-    DFParserBuilder::new(sql).with_dialect(&dialect).with_recursion_limit(400).build()?.parse_statement()
-}
-
-/// Where names in an evaluation lead: to the fixture.
-struct Fixture {
+/// Data by two roads: tables, and values of the interpreter.
+struct World {
     ctx: SessionContext,
     state: SessionState,
+    store: Arc<Bound>,
+    profiles: Vec<(String, Value)>,
 }
 
-#[async_trait]
-impl Tables for Fixture {
-    fn state(&self) -> &SessionState {
-        &self.state
-    }
-
-    async fn plan(&self, sql: &str) -> coterie::error::Result<LogicalPlan> {
-        Ok(self.state.statement_to_plan(parse(sql)?).await?)
-    }
-
-    async fn provider(&self, table: &str) -> coterie::error::Result<Arc<dyn TableProvider>> {
-        Ok(self.ctx.table_provider(table).await?)
-    }
-
-    async fn laid_out(
-        &self,
-        _: &Bound,
-        _: usize,
-        _: &[usize],
-        _: Option<i64>,
-    ) -> coterie::error::Result<Option<Arc<dyn ExecutionPlan>>> {
-        Ok(None)
-    }
-}
-
-/// The members by way of the evaluation program; `None` where it refuses the rule.
-async fn evaluated(fixture: &Fixture, program: Program) -> Result<Option<Vec<String>>, String> {
-    let prepared = prepare(fixture, &Arc::new(program)).await.map_err(|error| error.to_string())?;
-    if !prepared.refused().is_empty() {
-        return Ok(None);
-    }
-    let outcome = prepared.run(fixture, true, &Arc::default()).await.map_err(|error| error.to_string())?;
-    let keys = arrow::compute::cast(&outcome.keys, &DataType::Utf8).unwrap();
-    let mut ids: Vec<String> =
-        outcome.members[0].1.iter().map(|at| keys.as_string::<i32>().value(at as usize).to_owned()).collect();
-    ids.sort();
-    Ok(Some(ids))
-}
-
-/// A case's rule over the fixture's store.
-fn program(case: &Case, store: &Arc<Bound>, state: &SessionState) -> Result<Program, String> {
-    let language = if case.json { Language::PqlJson } else { Language::Pql };
-    let context = context(store);
-    let query = pql::compile(&case.pql, language, &context).map_err(|faults| format!("{faults:?}"))?;
-    let rule = pql::lower(&query, &context).map_err(|fault| fault.to_string())?;
-    let context = coterie::resolve::Context {
-        store,
-        functions: &Registered(state),
-        segments: &NoSegments,
-        now: now(),
-        as_of: false,
-    };
-    resolve(&case.id, &rule, context).map_err(|fault| fault.to_string())
-}
-
-async fn run(ctx: &SessionContext, sql: &str) -> Result<Vec<String>, String> {
-    let batches = async {
-        let plan = ctx.state().statement_to_plan(parse(sql)?).await?;
-        ctx.execute_logical_plan(plan).await?.collect().await
-    };
-    let batches = batches.await.map_err(|error: DataFusionError| error.to_string())?;
-    let mut ids: Vec<String> = batches
-        .iter()
-        .flat_map(|batch| batch.column(0).as_string::<i32>().iter().flatten().map(str::to_owned))
-        .collect();
-    ids.sort();
-    Ok(ids)
-}
-
-#[tokio::test]
-async fn cases_hold_as_sql() {
-    let ctx = session();
-    let store = store();
-    let state = ctx.state();
-    let only = std::env::var("PQL_CASE").ok();
-    let fixture = Fixture { ctx: ctx.clone(), state: ctx.state() };
-    let mut wrong = vec![];
-    let (mut right, mut in_program) = (0, 0);
-    for case in cases() {
-        if case.error.is_some() || only.as_ref().is_some_and(|only| !case.id.starts_with(only.as_str())) {
-            continue;
+impl World {
+    fn new(data: &Data) -> Self {
+        let ctx = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
+        coterie_udfs::register_all(&ctx).unwrap();
+        for (name, rows) in [("profiles", &data.profiles), ("events", &data.events)] {
+            let batch = table_of(name, rows);
+            let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap();
+            ctx.register_table(name, Arc::new(table)).unwrap();
         }
-        let program = match program(&case, &store, &state) {
-            Ok(program) => program,
-            Err(error) => {
-                wrong.push(format!("{}: {}\n  {error}", case.id, case.pql));
-                continue;
-            }
+        Self { state: ctx.state(), ctx, store: store(), profiles: profiles(data) }
+    }
+
+    fn sql(&self, pql: &str) -> Result<String, String> {
+        let context = context(&self.store);
+        let query = pql::compile(pql, Language::Pql, &context).map_err(|faults| format!("{faults:?}"))?;
+        let rule = pql::lower(&query, &context).map_err(|fault| fault.to_string())?;
+        let context = coterie::resolve::Context {
+            store: &self.store,
+            functions: &Registered(&self.state),
+            segments: &NoSegments,
+            now: now(),
+            as_of: false,
         };
-        let sql = members(&program);
-        if only.is_some() {
-            println!("{}: {}\n{sql}\n", case.id, case.pql);
-        }
-        match run(&ctx, &sql).await {
-            Ok(found) if found == case.expect => right += 1,
-            Ok(found) => wrong.push(format!(
-                "{}: {}\n{sql}\n  found {found:?}\n  expected {:?}",
-                case.id, case.pql, case.expect
-            )),
-            Err(error) => wrong.push(format!("{}: {}\n{sql}\n  {error}", case.id, case.pql)),
-        }
-        match evaluated(&fixture, program).await {
-            Ok(None) => {}
-            Ok(Some(found)) if found == case.expect => in_program += 1,
-            Ok(Some(found)) => wrong.push(format!(
-                "{}: {}\n  the program found {found:?}\n  expected {:?}",
-                case.id, case.pql, case.expect
-            )),
-            Err(error) => wrong.push(format!("{}: {}\n  the program: {error}", case.id, case.pql)),
+        let program = resolve("random", &rule, context).map_err(|fault| fault.to_string())?;
+        Ok(members(&program))
+    }
+
+    async fn run(&self, sql: &str) -> Result<Vec<String>, DataFusionError> {
+        let dialect = Dialect::default();
+        let statement = DFParserBuilder::new(sql)
+            .with_dialect(&dialect)
+            .with_recursion_limit(400)
+            .build()?
+            .parse_statement()?;
+        let plan = self.state.statement_to_plan(statement).await?;
+        let batches = self.ctx.execute_logical_plan(plan).await?.collect().await?;
+        let mut ids: Vec<String> = batches
+            .iter()
+            .flat_map(|batch| batch.column(0).as_string::<i32>().iter().flatten().map(str::to_owned))
+            .collect();
+        ids.sort();
+        Ok(ids)
+    }
+
+    async fn planned(&self, pql: &str) -> Result<Vec<String>, String> {
+        let sql = self.sql(pql)?;
+        self.run(&sql).await.map_err(|error| format!("{error}\n{sql}"))
+    }
+
+    /// What differs about a query: nothing, an error of the plan, or other members.
+    async fn differs(&self, pql: &str) -> Option<String> {
+        let expected = members_as_interpreted(&pql::parse(pql).unwrap(), &self.profiles);
+        match self.planned(pql).await {
+            Ok(found) if found == expected => None,
+            Ok(found) => Some(format!("members differ: found {found:?}, expected {expected:?}")),
+            Err(error) => Some(error),
         }
     }
-    println!("{in_program} of {right} by the evaluation program");
-    assert!(in_program > right / 2, "{in_program} of {right} by the evaluation program");
-    assert!(wrong.is_empty(), "{right} right, {} wrong\n{}", wrong.len(), wrong.join("\n\n"));
+
+    /// Whether a smaller text fails in the same way: it is a query, and other members or the same kind of error.
+    async fn fails_alike(&self, pql: &str, fault: &str) -> bool {
+        let context = context(&self.store);
+        let is_query = pql::compile(pql, Language::Pql, &context)
+            .is_ok_and(|query| pql::lower(&query, &context).is_ok());
+        let head = |fault: &str| fault.chars().take(14).collect::<String>();
+        is_query && self.differs(pql).await.is_some_and(|other| head(&other) == head(fault))
+    }
 }
 
-/// Queries that nobody wrote: as SQL and as interpreted they must have the same members.
-#[tokio::test]
-async fn random_queries_agree() {
+/// The seed of the data for a query: some have the fixture itself.
+fn data(seed: u64) -> Data {
+    if seed.is_multiple_of(4) { Data::fixture() } else { Data::random(seed) }
+}
+
+/// How many queries have the same data.
+const TOGETHER: u64 = 25;
+
+async fn check(first: u64, count: u64) -> Vec<String> {
+    let mut wrong = vec![];
+    let mut world = World::new(&data(first / TOGETHER));
+    for seed in first..first + count {
+        if seed.is_multiple_of(TOGETHER) {
+            world = World::new(&data(seed / TOGETHER));
+        }
+        let marked = query(seed);
+        if let Some(fault) = world.differs(&plain(&marked)).await {
+            let world = &world;
+            let smallest = shrink(&marked, SIMPLEST, 300, |text| {
+                let fault = fault.clone();
+                async move { world.fails_alike(&text, &fault).await }
+            });
+            let smallest = smallest.await;
+            wrong.push(format!("{}\n  smallest: {} {smallest}\n  {fault}", plain(&marked), seed / TOGETHER));
+        }
+    }
+    wrong
+}
+
+/// One of the halves of what there is to do, for two processors.
+async fn half(second: u64) {
     let number = |name: &str, otherwise: u64| {
         std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
     };
-    let (seed, count) = (number("PQL_SEED", 1), number("PQL_RANDOM", 120));
-    let ctx = session();
-    let store = store();
-    let state = ctx.state();
-    let profiles = profiles();
-    let fixture = Fixture { ctx: ctx.clone(), state: ctx.state() };
-    let mut wrong = vec![];
-    for seed in seed..seed + count {
-        let case = Case { id: format!("random {seed}"), pql: query(seed), ..Case::default() };
-        let expected = members_as_interpreted(&pql::parse(&case.pql).unwrap(), &profiles);
-        let program = program(&case, &store, &state);
-        let found = match &program {
-            Ok(program) => {
-                let sql = members(program);
-                run(&ctx, &sql).await.map_err(|error| format!("{error}\n{sql}"))
-            }
-            Err(error) => Err(error.clone()),
-        };
-        if let Ok(program) = program {
-            match evaluated(&fixture, program).await {
-                Ok(None) => {}
-                Ok(Some(found)) if found == expected => {}
-                other => wrong.push(format!(
-                    "{}: {}\n  the program found {other:?}\n  expected {expected:?}",
-                    case.id, case.pql
-                )),
-            }
-        }
-        if found.as_ref() != Ok(&expected) {
-            wrong.push(format!("{}: {}\n  found {found:?}\n  expected {expected:?}", case.id, case.pql));
-        }
-    }
+    let (first, count) = (number("PQL_SEED", 1), number("PQL_RANDOM", 2000) / 2);
+    let wrong = check(first + second * count, count).await;
     assert!(wrong.is_empty(), "{} of {count} differ\n{}", wrong.len(), wrong.join("\n\n"));
+}
+
+#[tokio::test]
+async fn random_queries_agree() {
+    half(0).await;
+}
+
+#[tokio::test]
+async fn more_random_queries_agree() {
+    half(1).await;
+}
+
+/// Queries that failed once: a line each, the seed of the data first.
+#[tokio::test]
+async fn queries_that_failed_once_agree() {
+    let text = std::fs::read_to_string(path("corpus.txt")).unwrap();
+    let mut wrong = vec![];
+    for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let (seed, query) = line.split_once(' ').unwrap();
+        let world = World::new(&data(seed.parse().unwrap()));
+        wrong.extend(world.differs(query).await.map(|fault| format!("{line}\n  {fault}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }

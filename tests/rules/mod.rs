@@ -10,6 +10,7 @@
 //! Whatever evaluates rules is to find the same members. [`shrink`] makes a failure small, [`generator::SIMPLEST`]
 //! says how; `corpus.txt` keeps what failed once.
 
+pub(crate) mod bytes;
 pub(crate) mod data;
 pub(crate) mod generator;
 pub(crate) mod interpreter;

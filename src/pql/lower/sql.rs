@@ -22,20 +22,11 @@ pub(super) fn boolean(value: bool) -> Expr {
 }
 
 pub(super) fn and(parts: Vec<Expr>) -> Expr {
-    balanced(parts, BinaryOp::And).unwrap_or_else(|| boolean(true))
+    Expr::chain(BinaryOp::And, parts).unwrap_or_else(|| boolean(true))
 }
 
 pub(super) fn or(parts: Vec<Expr>) -> Expr {
-    balanced(parts, BinaryOp::Or).unwrap_or_else(|| boolean(false))
-}
-
-/// A long list becomes a balanced tree, so that its depth stays within what recursion can take.
-fn balanced(mut parts: Vec<Expr>, op: BinaryOp) -> Option<Expr> {
-    if parts.len() <= 16 {
-        return parts.into_iter().reduce(|left, right| left.binary(op, right));
-    }
-    let rest = parts.split_off(parts.len() / 2);
-    Some(balanced(parts, op)?.binary(op, balanced(rest, op)?))
+    Expr::chain(BinaryOp::Or, parts).unwrap_or_else(|| boolean(false))
 }
 
 pub(super) fn is_null(expr: Expr, negated: bool) -> Expr {

@@ -15,6 +15,7 @@ use serde_json::Value as Json;
 
 use crate::cases::path;
 use crate::fixture::now;
+use crate::random_data::Data;
 use value::{Object, Value};
 
 pub(crate) struct Interpreter {
@@ -24,16 +25,13 @@ pub(crate) struct Interpreter {
     variables: Vec<(String, Value)>,
 }
 
-/// The profiles of the fixture with their events.
-pub(crate) fn profiles() -> Vec<(String, Value)> {
-    let read = |name: &str| std::fs::read_to_string(path(&format!("fixture/{name}"))).unwrap();
-    let schema: Json = serde_json::from_str(&read("schema.json")).unwrap();
-    let lines = |name: &str| -> Vec<Json> {
-        read(name).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    };
+/// The profiles of some data with their events.
+pub(crate) fn profiles(data: &Data) -> Vec<(String, Value)> {
+    let schema = std::fs::read_to_string(path("fixture/schema.json")).unwrap();
+    let schema: Json = serde_json::from_str(&schema).unwrap();
     let of_events = serde_json::json!({ "struct": schema["events"] });
     let of_profiles = serde_json::json!({ "struct": schema["profiles"] });
-    let mut events = lines("events.ndjson");
+    let mut events = data.events.clone();
     events.sort_by_key(|event| {
         let time: chrono::DateTime<chrono::Utc> = event["timestamp"].as_str().unwrap().parse().unwrap();
         (time, event["_id"].as_str().unwrap().to_owned())
@@ -47,7 +45,7 @@ pub(crate) fn profiles() -> Vec<(String, Value)> {
         fields.insert("xEvent".into(), Value::list(Some(own), Value::read(&of_events, None)));
         (id, Value::Object(Rc::new(Object { is_null: false, fields })))
     };
-    lines("profiles.ndjson").iter().map(profile).collect()
+    data.profiles.iter().map(profile).collect()
 }
 
 /// The ids of the profiles for which a query holds, in order.

@@ -1,0 +1,119 @@
+//! What rules in PQL cost beside the same by hand in SQL, over a million events: within 1.2 times is what is wanted.
+//!
+//! `cargo bench --bench pql`
+
+#![expect(clippy::panic, reason = "a benchmark that cannot go on fails")]
+
+mod fixture;
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::json::ReaderBuilder;
+use coterie::diagnostic::Source;
+use coterie::engine::{Engine, Options, Session};
+use coterie::segment::Language;
+use coterie::statement;
+use criterion::{Criterion, criterion_group, criterion_main};
+use datafusion::parquet::arrow::ArrowWriter;
+use futures::TryStreamExt;
+
+use fixture::{read, schema};
+
+/// How often each event is there: a million in all.
+const COPIES: usize = 5300;
+
+/// A rule, and what a person would write in SQL for the events that it is about.
+const PAIRS: &[(&str, &str, &str)] = &[
+    (
+        "count",
+        "xEvent[eventType = \"commerce.purchases\"].count() >= 2",
+        "SELECT p.profile_id FROM profiles p JOIN (SELECT profile_id, count(*) AS n FROM events
+           WHERE \"eventType\" = 'commerce.purchases' GROUP BY profile_id) e USING (profile_id) WHERE n >= 2",
+    ),
+    (
+        "window",
+        "xEvent.exists(channel = \"web\" and timestamp occurs <= 30 days before now)",
+        "SELECT p.profile_id FROM profiles p JOIN (SELECT DISTINCT profile_id FROM events WHERE channel = 'web'
+           AND \"timestamp\" BETWEEN now() - INTERVAL '30 days' AND now()) e USING (profile_id)",
+    ),
+    (
+        "sum",
+        "xEvent[channel = \"web\"].sum(commerce.order.priceTotal) > 500",
+        "SELECT p.profile_id FROM profiles p JOIN (SELECT profile_id, sum(events.commerce['order']['priceTotal']) AS total
+           FROM events WHERE channel = 'web' GROUP BY profile_id) e USING (profile_id) WHERE total > 500",
+    ),
+    (
+        "absence",
+        "not (xEvent.exists(eventType = \"commerce.purchases\"))",
+        "SELECT profile_id FROM profiles WHERE profile_id NOT IN
+           (SELECT profile_id FROM events WHERE \"eventType\" = 'commerce.purchases')",
+    ),
+];
+
+/// The rows of a table, each with its key as often as there are profiles of it.
+fn copies(name: &str) -> impl Iterator<Item = RecordBatch> {
+    let text = read(&format!("fixture/{name}.ndjson"));
+    let mut reader = ReaderBuilder::new(schema(name)).with_batch_size(1 << 16).build(text.as_bytes());
+    let batch = match reader.as_mut().map(Iterator::next) {
+        Ok(Some(Ok(batch))) => batch,
+        other => panic!("{name}: {other:?}"),
+    };
+    (0..COPIES).map(move |copy| {
+        let keys = arrow::array::AsArray::as_string::<i32>(batch.column(0));
+        let keys: StringArray = keys.iter().map(|key| key.map(|key| format!("{key}-{copy}"))).collect();
+        let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+        columns[0] = Arc::new(keys);
+        RecordBatch::try_new(batch.schema(), columns).unwrap_or_else(|error| panic!("{error}"))
+    })
+}
+
+async fn run(session: &Session, sql: &str) -> usize {
+    let ran = async {
+        let statement = statement::parse(&Source::typed(sql), 0..sql.len())?;
+        let batches: Vec<RecordBatch> = session.execute(&statement).await?.stream.try_collect().await?;
+        Ok::<_, coterie::error::Error>(batches.iter().map(RecordBatch::num_rows).sum())
+    };
+    ran.await.unwrap_or_else(|error| panic!("{sql}\n{error}"))
+}
+
+async fn open(folder: &std::path::Path) -> Session {
+    let options = Options { now: "2026-06-15T12:00:00Z".parse().ok(), ..Options::default() };
+    let engine = Engine::open(options).await.unwrap_or_else(|error| panic!("{error}"));
+    let session = engine.session();
+    for name in ["profiles", "events"] {
+        let path = folder.join(format!("{name}.parquet"));
+        let written = std::fs::File::create(&path).map_err(Into::into).and_then(|file| {
+            let mut writer = ArrowWriter::try_new(file, schema(name), None)?;
+            copies(name).try_for_each(|batch| writer.write(&batch))?;
+            writer.close()
+        });
+        written.unwrap_or_else(|error| panic!("{error}"));
+        let declare = format!("CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{}'", path.display());
+        run(&session, &declare).await;
+    }
+    let store = "CREATE PROFILE STORE fixture PROFILES profiles KEY (profile_id)
+        EVENTS events KEY (profile_id) TIMESTAMP (\"timestamp\")";
+    run(&session, store).await;
+    session
+}
+
+fn pairs(bench: &mut Criterion) {
+    let runtime = tokio::runtime::Runtime::new().unwrap_or_else(|error| panic!("{error}"));
+    let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+    let session = runtime.block_on(open(folder.path()));
+    for (name, rule, by_hand) in PAIRS {
+        let translated = runtime.block_on(session.translate(&Source::typed(*rule), Language::Pql, None));
+        let translated = translated.unwrap_or_else(|error| panic!("{rule}\n{error}")).sql;
+        let members = [translated.as_str(), *by_hand].map(|sql| runtime.block_on(run(&session, sql)));
+        assert_eq!(members[0], members[1], "{rule}");
+        let mut group = bench.benchmark_group(*name);
+        group.sample_size(10);
+        group.bench_function("pql", |b| b.iter(|| runtime.block_on(run(&session, &translated))));
+        group.bench_function("by hand", |b| b.iter(|| runtime.block_on(run(&session, by_hand))));
+        group.finish();
+    }
+}
+
+criterion_group!(benches, pairs);
+criterion_main!(benches);
