@@ -41,7 +41,7 @@ const PROFILES: &str = "SELECT 'p' || value AS id, value % 97 AS points,
 
 /// About twelve events a profile, one profile with a sixth of them all, and some of nobody.
 const EVENTS: &str = "SELECT CASE WHEN value % 6 = 0 THEN 'p77' ELSE 'p' || (value * 7919 % 9700) END AS who,
-    TIMESTAMP '2026-06-15 11:00:00' - value * INTERVAL '2 minutes' AS at,
+    to_timestamp_micros((1781521200 - value * 120) * 1000000) AS at,
     CASE value * 31 % 7 WHEN 0 THEN 'buy' WHEN 1 THEN 'cart' WHEN 2 THEN 'cart' WHEN 3 THEN NULL ELSE 'view' END AS kind,
     CASE value * 17 % 11 WHEN 0 THEN 'Red Shoes' WHEN 1 THEN 'red hat' WHEN 2 THEN 'tent' END AS term,
     CASE value % 4 WHEN 0 THEN 'phone' WHEN 1 THEN 'tablet' WHEN 2 THEN 'desktop' END AS device,
