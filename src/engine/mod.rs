@@ -368,13 +368,11 @@ impl Session {
             Some(now) => now,
             None => session::now(&config)?,
         };
-        let mut base = self.engine.base.clone();
-        *base.config_mut() = config;
         let snapshot = self.engine.warehouse.snapshot().await?;
         Ok(Arc::new(Scope::new(
             Arc::clone(&self.engine),
             snapshot,
-            base,
+            config,
             now,
             Arc::clone(&self.client.principal),
         )))

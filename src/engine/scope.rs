@@ -1,7 +1,7 @@
 //! What one statement sees: the catalog as it was when it began, the session's settings, one instant.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use arrow::datatypes::{DataType, SchemaRef};
 use chrono::{DateTime, Utc};
@@ -10,6 +10,7 @@ use datafusion::common::TableReference;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::{DFParserBuilder, Statement as DFStatement};
 use tokio::sync::{Mutex, OnceCell};
 
@@ -42,7 +43,9 @@ pub(super) struct Scope {
     pub(super) engine: Arc<Engine>,
     pub(super) snapshot: Arc<Snapshot>,
     /// The session's state, with its settings.
-    base: SessionState,
+    config: SessionConfig,
+    /// The session's state, made when something is planned: most statements about segments plan nothing.
+    base: OnceLock<SessionState>,
     pub(super) now: DateTime<Utc>,
     pub(super) principal: Arc<Principal>,
     depth: usize,
@@ -64,12 +67,23 @@ impl Scope {
     pub(super) fn new(
         engine: Arc<Engine>,
         snapshot: Arc<Snapshot>,
-        base: SessionState,
+        config: SessionConfig,
         now: DateTime<Utc>,
         principal: Arc<Principal>,
     ) -> Self {
         let (added, bound, audiences) = (RwLock::default(), Mutex::default(), OnceCell::new());
-        Self { engine, snapshot, base, now, principal, depth: 0, added, bound, audiences }
+        Self {
+            engine,
+            snapshot,
+            config,
+            base: OnceLock::new(),
+            now,
+            principal,
+            depth: 0,
+            added,
+            bound,
+            audiences,
+        }
     }
 
     /// The scope of what a view or live segment of this scope is made of.
@@ -80,10 +94,19 @@ impl Scope {
                 .help("is a view made of a segment that is about the view itself?")
                 .into());
         }
-        let (engine, snapshot, base) =
-            (Arc::clone(&self.engine), Arc::clone(&self.snapshot), self.base.clone());
-        let inner = Self::new(engine, snapshot, base, self.now, Arc::clone(&self.principal));
+        let (engine, snapshot, config) =
+            (Arc::clone(&self.engine), Arc::clone(&self.snapshot), self.config.clone());
+        let inner = Self::new(engine, snapshot, config, self.now, Arc::clone(&self.principal));
         Ok(Arc::new(Self { depth: self.depth + 1, ..inner }))
+    }
+
+    /// The engine's state with the session's settings.
+    fn base(&self) -> &SessionState {
+        self.base.get_or_init(|| {
+            let mut base = self.engine.base.clone();
+            base.config_mut().clone_from(&self.config);
+            base
+        })
     }
 
     /// The names of a kind of thing, in order.
@@ -95,7 +118,7 @@ impl Scope {
     pub(super) fn state(self: &Arc<Self>) -> SessionState {
         let catalogs = Arc::new(Catalogs::new(Arc::clone(self)));
         let mut state =
-            SessionStateBuilder::new_from_existing(self.base.clone()).with_catalog_list(catalogs).build();
+            SessionStateBuilder::new_from_existing(self.base().clone()).with_catalog_list(catalogs).build();
         state.mark_start_execution();
         let props = std::mem::take(state.execution_props_mut());
         *state.execution_props_mut() = props.with_query_execution_start_time(self.now);
@@ -117,11 +140,11 @@ impl Scope {
         let Some(entry) = self.snapshot.get(warehouse::Kind::Table, name) else { return Ok(None) };
         match &*self.engine.typed::<Relation>(entry)? {
             Relation::Table(table) => {
-                let files = self.engine.open_table(table, entry.version, &self.base).await?;
+                let files = self.engine.open_table(table, entry.version, self.base()).await?;
                 if !self.engine.keeps(table) {
                     return Ok(Some(files));
                 }
-                let (engine, state) = (Arc::clone(&self.engine), self.base.clone());
+                let (engine, state) = (Arc::clone(&self.engine), self.base().clone());
                 Ok(Some(Arc::new(OwnTable { files, engine, state, name: name.to_owned() })))
             }
             Relation::View { sql } => {
@@ -223,11 +246,13 @@ impl Scope {
 
     /// The schema of a table or view, by its name in SQL.
     pub(super) async fn schema(self: &Arc<Self>, table: &str) -> Result<SchemaRef> {
-        let state = self.state();
         let reference = TableReference::parse_str(table);
-        let provider = match state.schema_for_ref(reference.clone()) {
-            Ok(schema) => schema.table(reference.table()).await?,
-            Err(_) => None,
+        let provider = match public_name(&reference) {
+            Some(name) => self.table(name).await?,
+            None => match self.state().schema_for_ref(reference.clone()) {
+                Ok(schema) => schema.table(reference.table()).await?,
+                Err(_) => None,
+            },
         };
         let provider = provider.ok_or_else(|| self.unknown_table(table))?;
         Ok(provider.schema())
@@ -256,7 +281,7 @@ impl Scope {
                 names
             }
             Kind::Name if fault.message.starts_with("unknown function ") && fault.help.is_empty() => {
-                resolve::Functions::names(&Registered(&self.base))
+                resolve::Functions::names(&Registered(&self.engine.base))
             }
             _ => return fault,
         };
@@ -290,7 +315,7 @@ impl Scope {
         as_of: bool,
         resolve: impl FnOnce(Resolver<'_>) -> T,
     ) -> T {
-        let functions = Registered(&self.base);
+        let functions = Registered(&self.engine.base);
         let segments = Rules { scope: self, bound };
         let context =
             Context { store: bound, functions: &functions, segments: &segments, now: self.now, as_of };
