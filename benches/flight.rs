@@ -2,11 +2,7 @@
 //!
 //! `cargo bench --bench flight`. Both run in this process, over loopback, with a client that decodes every batch.
 
-#![expect(
-    clippy::unwrap_used,
-    missing_docs,
-    reason = "a benchmark that cannot go on ends; criterion's macros have no docs"
-)]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;

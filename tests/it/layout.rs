@@ -37,6 +37,7 @@ async fn open(warehouse: &FilePath, memory_limit: Option<usize>) -> Session {
         now: Some(NOW.parse().unwrap()),
         threads: Some(2),
         memory_limit,
+        ..Options::default()
     };
     Engine::open(options).await.unwrap().session()
 }
