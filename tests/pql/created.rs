@@ -47,7 +47,7 @@ pub(crate) async fn run(session: &Session, sql: &str) -> Result<Vec<String>, Err
 
 fn create(case: &Case) -> String {
     // Both ways to write a rule into a statement.
-    let rule = if case.pql.contains("$$") || case.pql.len() % 2 == 0 {
+    let rule = if case.pql.contains("$$") || case.pql.len().is_multiple_of(2) {
         quote_string(&case.pql)
     } else {
         format!("$${}$$", case.pql)
