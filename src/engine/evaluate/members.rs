@@ -143,7 +143,8 @@ impl Members {
                     let found = bitmap.iter().filter_map(|at| moved.get(at as usize).copied().flatten());
                     self.members.push((name, found.collect()));
                 }
-                self.figures.events += pass.figures.events;
+                // The program and the general plan read the same events.
+                self.figures.events = self.figures.events.max(pass.figures.events);
                 self.figures.bytes_scanned += pass.figures.bytes_scanned;
             }
         }

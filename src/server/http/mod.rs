@@ -118,7 +118,9 @@ fn is_local(host: &str) -> bool {
     if let Ok(address) = host.parse::<SocketAddr>() {
         return address.ip().is_loopback();
     }
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    // An IPv6 address has colons of its own, so that it stands in brackets.
+    let port = if host.ends_with(']') { None } else { host.rsplit_once(':') };
+    let name = port.map_or(host, |(name, _)| name);
     let address = name.trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
