@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
+use arrow::buffer::BooleanBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
@@ -739,7 +740,10 @@ impl Counting {
             };
             columns.push(cast(&column, data_type).map_err(|error| bug!("an argument: {error}"))?);
         }
-        accumulator.update_batch(&columns, &groups, None, n)?;
+        // Without a filter DataFusion's accumulators take every group for one that has rows: a profile without events
+        // would get a value, 0, instead of none.
+        let all = BooleanArray::new(BooleanBuffer::new_set(groups.len()), None);
+        accumulator.update_batch(&columns, &groups, Some(&all), n)?;
         Ok(accumulator.evaluate(EmitTo::All)?)
     }
 

@@ -201,3 +201,29 @@ async fn a_warehouse_survives_a_restart() {
     // Without a warehouse all is forgotten.
     assert!(fails(&session().await, "SELECT * FROM events").await.contains("error["));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_without_events_has_no_first_time_and_no_least_value() {
+    let session = shop().await;
+    let rules = [
+        "first_time(true) = last_time(true)",
+        "first_time(true) <> first_time(event_type = 'purchase')",
+        "first_time(true) >= first_time(event_type = 'purchase')",
+        "min(price) = max(price)",
+        "min(price) FILTER (WHERE event_type = 'purchase') < 1000",
+        "avg(price) = max(price)",
+        "sum(price) = min(price)",
+    ];
+    for (at, rule) in rules.iter().enumerate() {
+        run(&session, &format!("CREATE SEGMENT s{at} AS {rule}")).await.unwrap();
+    }
+    run(&session, "EVALUATE ALL SEGMENTS").await.unwrap();
+    for (at, rule) in rules.iter().enumerate() {
+        let sql = format!("SELECT profile_id FROM audience.s{at} ORDER BY profile_id");
+        let kept = show(&session, &sql).await;
+        let sql =
+            format!("SELECT profile_id FROM matching('shop', $rule$ {rule} $rule$) ORDER BY profile_id");
+        assert_eq!(kept, show(&session, &sql).await, "{rule}");
+        assert!(!kept.contains("p6"), "{rule}: p6 has no events");
+    }
+}
