@@ -6,7 +6,7 @@ use crate::profile::Bound;
 use crate::segment::{BinaryOp, Expr, Node, Relation, UnaryOp, Value};
 
 use super::question::{is_text, type_of};
-use super::{Aggregate, Arg, Evaluation, Of, Test};
+use super::{Evaluation, Of, Test};
 
 impl Evaluation {
     /// Whether every rule takes part, and nothing in them is left for DataFusion to check.
@@ -15,11 +15,9 @@ impl Evaluation {
             let home = Relation::Events(table.events);
             certain_questions(&table.questions)
                 && table.channels.iter().all(|channel| is_certain_value(channel, home, &self.store))
-                && table.aggregates.iter().all(is_certain_aggregate)
+                && table.aggregates.is_empty()
         });
-        // A value that is a feature alone is one of the conditions that `is_certain_aggregate` lets pass.
-        let values = self.values.iter().all(|value| matches!(value.node, Node::Feature(_)));
-        self.refused.is_empty() && tables && values && certain_questions(&self.profiles)
+        self.refused.is_empty() && tables && self.values.is_empty() && certain_questions(&self.profiles)
     }
 }
 
@@ -28,21 +26,6 @@ fn certain_questions(questions: &super::Questions) -> bool {
         !matches!(subject.of, Of::Row(_) | Of::Lookup(_))
             && subject.tests.iter().all(|test| !matches!(test, Test::Expr(_)))
     })
-}
-
-/// Sequences of two conditions, which are boolean.
-fn is_certain_aggregate(aggregate: &Aggregate) -> bool {
-    let interval = |expr: &Expr| matches!(expr.node, Node::Literal(Value::Interval(_)));
-    match aggregate.call.name.as_str() {
-        "did_then" => match &aggregate.args[..] {
-            [Arg::Time, Arg::Condition(..), Arg::Condition(..)] => true,
-            [Arg::Time, Arg::Condition(..), Arg::Condition(..), Arg::Constant] => {
-                interval(&aggregate.call.args[3])
-            }
-            _ => false,
-        },
-        _ => false,
-    }
 }
 
 /// Whether an expression about a row is certainly a value that can be kept.

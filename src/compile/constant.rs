@@ -47,7 +47,8 @@ pub(super) fn tick(expr: &Expr, data_type: &DataType) -> Option<Tick> {
             Some(Tick::exactly(float_key(value)))
         }
         DataType::Date32 => {
-            let Node::Literal(Value::Typed(to, _)) = &expr.node else { return date_of(expr) };
+            // A date moved by an interval is a date for DataFusion only where the interval says days.
+            let Node::Literal(Value::Typed(to, _)) = &expr.node else { return None };
             if !to.eq_ignore_ascii_case("DATE") {
                 return None;
             }
@@ -73,11 +74,6 @@ pub(super) fn tick(expr: &Expr, data_type: &DataType) -> Option<Tick> {
         }
         _ => None,
     }
-}
-
-/// A date moved by whole days is a date for DataFusion only where the interval says days, so only plain dates count.
-fn date_of(_: &Expr) -> Option<Tick> {
-    None
 }
 
 fn days(expr: &Expr) -> Option<Tick> {

@@ -8,7 +8,9 @@ use super::condition::Condition;
 use super::constant::{float_key, number, tick};
 use super::question::whole;
 use super::truth::{Tree, Want, truth};
-use super::{Aggregate, Arg, Atom, Compiler, Counter, Group, GroupLeaf, Leaf, Measure, Number, Refusal};
+use super::{
+    Aggregate, Arg, Atom, Compiler, Counter, EVER, Group, GroupLeaf, Leaf, Measure, Number, Refusal,
+};
 
 /// The greatest count that is compared with: the walk over a profile's events has a row for each.
 const MAX_LEAST: i64 = 4096;
@@ -97,7 +99,7 @@ impl Compiler<'_> {
         let channel = self.channel(table, argument)?;
         let filters: Vec<&Expr> = call.filter.as_deref().into_iter().collect();
         let Condition { atom, since } = self.condition(table, &filters, &[channel])?;
-        let counter = self.counter(table, Counter { atom, distinct: None });
+        let counter = self.counter(table, Counter::of(atom));
         let measure = self.measure(table, Measure { atom, channel, mean });
         let known = self.leaf(Leaf::Count { table, counter, since, least: 1 });
         let below = self.leaf(Leaf::Below { table, measure, since, bound, or_equal });
@@ -195,7 +197,7 @@ impl Compiler<'_> {
             let channel = self.channel(table, argument)?;
             let filters: Vec<&Expr> = call.filter.as_deref().into_iter().collect();
             let Condition { atom, since } = self.condition(table, &filters, &[channel])?;
-            let counter = self.counter(table, Counter { atom, distinct: None });
+            let counter = self.counter(table, Counter::of(atom));
             return Ok(Some(interned(counts, GroupLeaf { counter, since, least: 1 })));
         }
         Ok(None)
@@ -214,17 +216,19 @@ impl Compiler<'_> {
         if call.distinct && channel.is_none() {
             return Ok(None);
         }
-        let valid: Vec<usize> = channel.into_iter().collect();
+        // What is made from the time of an event is looked at when it is counted; NULL is seen to be no value then.
+        let of_time = call.distinct && argument.is_some_and(|argument| self.is_of_time(table, argument));
+        let valid: Vec<usize> = channel.filter(|_| !of_time).into_iter().collect();
         let Condition { atom, since } = self.condition(table, &filters, &valid)?;
         let distinct = channel.filter(|_| call.distinct);
-        Ok(Some((self.counter(table, Counter { atom, distinct }), since)))
+        Ok(Some((self.counter(table, Counter { distinct, ..Counter::of(atom) }), since)))
     }
 
     /// The events of an aggregate that is the time of one of them, and which it is: 1 is the first, -1 the last.
     fn timed(&mut self, table: usize, call: &Call) -> Result<Option<(Condition, i64)>, Refusal> {
-        let Some(time) = call.args.first().filter(|time| self.is_timestamp(table, time)) else {
+        if !call.args.first().is_some_and(|time| self.is_timestamp(table, time)) {
             return Ok(None);
-        };
+        }
         let nth = match (call.name.as_str(), &call.args[..]) {
             ("min", [_]) => 1,
             ("max", [_]) => -1,
@@ -237,13 +241,10 @@ impl Compiler<'_> {
         if call.distinct {
             return Ok(None);
         }
-        let known = Expr::synthetic(Node::Is {
-            expr: Box::new(time.clone()),
-            test: crate::segment::Test::Null,
-            negated: true,
-        });
-        let filters: Vec<&Expr> = call.filter.as_deref().into_iter().chain([&known]).collect();
-        Ok(Some((self.condition(table, &filters, &[])?, nth)))
+        let filters: Vec<&Expr> = call.filter.as_deref().into_iter().collect();
+        let condition = self.condition(table, &filters, &[])?;
+        // An event without a time is none of them.
+        Ok(Some((Condition { since: condition.since.max(EVER), ..condition }, nth)))
     }
 
     fn nth_known(
@@ -253,7 +254,7 @@ impl Compiler<'_> {
         nth: i64,
         counts: &mut Vec<GroupLeaf>,
     ) -> Tree {
-        let counter = self.counter(table, Counter { atom: condition.atom, distinct: None });
+        let counter = self.counter(table, Counter::of(condition.atom));
         interned(counts, GroupLeaf { counter, since: condition.since, least: least(nth) })
     }
 
@@ -271,12 +272,12 @@ impl Compiler<'_> {
             // The n-th last is at or after an instant where there are n events since.
             let from = if or_equal { bound.checked_add(1) } else { Some(bound) };
             let Some(from) = from else { return Tree::Constant(true) };
-            let counter = self.counter(table, Counter { atom: condition.atom, distinct: None });
+            let counter = self.counter(table, Counter::of(condition.atom));
             let since = from.max(condition.since);
             return interned(counts, GroupLeaf { counter, since, least: least(nth) }).negated();
         }
         let before = self.before(table, condition, bound, or_equal);
-        let counter = self.counter(table, Counter { atom: before.atom, distinct: None });
+        let counter = self.counter(table, Counter::of(before.atom));
         interned(counts, GroupLeaf { counter, since: before.since, least: least(nth) })
     }
 
@@ -296,7 +297,7 @@ impl Compiler<'_> {
         // A group that no count is about exists all the same.
         let rule = if rule.holds(&|_| false) {
             let atom = self.atom(table, Atom { terms: vec![vec![]], valid: vec![key] });
-            let counter = self.counter(table, Counter { atom, distinct: None });
+            let counter = self.counter(table, Counter::of(atom));
             let exists = interned(&mut leaves, GroupLeaf { counter, since: i64::MIN, least: 1 });
             Tree::all([exists, rule])
         } else {
@@ -340,13 +341,13 @@ impl Compiler<'_> {
         let tree = self.compared_call(table, &call, op, constant, want, &mut counts)?;
         // Only events with a key are in a group.
         for count in &mut counts {
-            let Counter { atom, distinct } = self.out.tables[table].counters[count.counter];
-            let mut atom = self.out.tables[table].atoms[atom].clone();
+            let counter = self.out.tables[table].counters[count.counter];
+            let mut atom = self.out.tables[table].atoms[counter.atom].clone();
             atom.valid.push(key);
             atom.valid.sort_unstable();
             atom.valid.dedup();
             let atom = self.atom(table, atom);
-            count.counter = self.counter(table, Counter { atom, distinct });
+            count.counter = self.counter(table, Counter { atom, ..counter });
         }
         let tree = tree.ok_or_else(refused)?;
         Ok(moved(&tree, &counts, leaves))
@@ -396,6 +397,16 @@ impl Compiler<'_> {
         Ok(())
     }
 
+    /// Whether an expression about an event is about its timestamp alone.
+    fn is_of_time(&self, table: usize, expr: &Expr) -> bool {
+        let mut of_time = true;
+        walk(expr, &mut |part| {
+            of_time &= !matches!(part.node, Node::Attribute { .. }) || self.is_timestamp(table, part);
+            true
+        });
+        of_time
+    }
+
     fn argument(&mut self, table: usize, arg: &Expr, conditioned: bool) -> Result<Arg, Refusal> {
         if self.is_timestamp(table, arg) {
             return Ok(Arg::Time);
@@ -432,7 +443,7 @@ fn is_condition(expr: &Expr) -> bool {
 }
 
 /// Whether a call has nothing that counts do not know.
-fn plain(call: &Call) -> bool {
+pub(super) fn plain(call: &Call) -> bool {
     call.order_by.is_empty() && call.within_group.is_empty() && !call.ignore_nulls && call.over.is_none()
 }
 

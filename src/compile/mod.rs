@@ -6,8 +6,9 @@
 //! * an [attribute](Leaf::Attribute): a *literal*, one test of one column (or of whatever expression no index can
 //!   answer) that is TRUE, or FALSE, for the profile's row;
 //! * a [count](Leaf::Count): at least `k` events of a *counter* since an instant. `did`, `times`, `last_time(…) < …`,
-//!   `first_time`, `nth_time`, distinct counts and whether an aggregate is NULL all come down to counts, so that
-//!   windows and thresholds leave the conditions and one newest-first walk over a profile's events answers them all;
+//!   `first_time`, `nth_time`, distinct counts, whether an aggregate is NULL, and one event after (or without) another
+//!   all come down to counts, so that windows and thresholds leave the conditions and one newest-first walk over a
+//!   profile's events answers them all;
 //! * a [value](Leaf::Value): any other boolean expression over aggregates and attributes;
 //! * a [count of groups](Leaf::Groups): `any_per`, `count_per`.
 //!
@@ -22,12 +23,14 @@ mod constant;
 mod feature;
 mod question;
 mod rule;
+mod sequel;
 mod truth;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use coterie_udfs::kernel::span::Span;
 
 use crate::profile::Bound;
 use crate::resolve::Program;
@@ -37,6 +40,9 @@ pub use constant::float_key;
 pub(crate) use question::is_text;
 pub use question::{Literal, Of, Questions, Subject, Test};
 pub use truth::{Tree, Want};
+
+/// The least instant that an event can have; one without a time is before it, at [`i64::MIN`].
+pub const EVER: i64 = i64::MIN + 1;
 
 /// What many rules about one store ask, each thing once.
 #[derive(Clone, Debug)]
@@ -72,6 +78,10 @@ pub struct Table {
     pub atoms: Vec<Atom>,
     /// What is counted.
     pub counters: Vec<Counter>,
+    /// Events that others are followed by.
+    pub seconds: Vec<Second>,
+    /// What must come after an event for it to be counted.
+    pub sequels: Vec<Sequel>,
     /// What is summed.
     pub measures: Vec<Measure>,
     /// Values that are kept of events, by expression.
@@ -96,8 +106,37 @@ pub struct Atom {
 pub struct Counter {
     /// Of these events,
     pub atom: usize,
-    /// all, or the distinct values of this channel.
+    /// all, or the distinct values of this channel,
     pub distinct: Option<usize>,
+    /// or those with this sequel.
+    pub sequel: Option<usize>,
+}
+
+impl Counter {
+    /// Counts all events of an atom.
+    fn of(atom: usize) -> Self {
+        Self { atom, distinct: None, sequel: None }
+    }
+}
+
+/// Events that others are followed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Second {
+    /// The events of this atom,
+    pub atom: usize,
+    /// none of them before this instant.
+    pub since: i64,
+}
+
+/// What comes after an event, strictly later.
+#[derive(Clone, Debug)]
+pub struct Sequel {
+    /// Some event of these.
+    pub second: usize,
+    /// At most so much later.
+    pub within: Option<Span>,
+    /// Or none does, though the time for it was over at this instant.
+    pub missing_at: Option<i64>,
 }
 
 /// An aggregate over the events of an atom.
@@ -261,6 +300,9 @@ struct Compiler<'a> {
 struct Interned {
     atoms: HashMap<Atom, usize>,
     counters: HashMap<Counter, usize>,
+    seconds: HashMap<Second, usize>,
+    /// By what is looked for, the constant that says how soon, and the instant at which it is missing.
+    sequels: HashMap<(usize, Option<Expr>, Option<i64>), usize>,
     measures: HashMap<Measure, usize>,
     channels: HashMap<Expr, usize>,
     /// By feature.
@@ -311,6 +353,8 @@ impl<'a> Compiler<'a> {
                 questions: Questions::default(),
                 atoms: vec![],
                 counters: vec![],
+                seconds: vec![],
+                sequels: vec![],
                 measures: vec![],
                 channels: vec![],
                 aggregates: vec![],

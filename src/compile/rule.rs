@@ -46,6 +46,11 @@ impl Compiler<'_> {
         if let Some(tree) = self.count_fact(expr, want)? {
             return Ok(tree);
         }
+        if let Node::Feature(feature) = expr.node
+            && let Some(tree) = self.sequel_fact(feature, want)?
+        {
+            return Ok(tree);
+        }
         for feature in features {
             self.value_feature(feature)?;
         }

@@ -15,6 +15,23 @@ impl Bits {
         self.0[at / 64] |= 1 << (at % 64);
     }
 
+    /// Adds a number, making room for it.
+    pub(super) fn add(&mut self, at: usize) {
+        self.0.resize(self.0.len().max(at / 64 + 1), 0);
+        self.insert(at);
+    }
+
+    /// Adds all numbers of another set.
+    pub(super) fn extend(&mut self, other: &Self) {
+        self.0.resize(self.0.len().max(other.0.len()), 0);
+        self.0.iter_mut().zip(&other.0).for_each(|(own, other)| *own |= other);
+    }
+
+    /// How many numbers are in the set.
+    pub(super) fn len(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
     /// Whether a number is in the set.
     pub(super) fn contains(&self, at: usize) -> bool {
         self.0.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)

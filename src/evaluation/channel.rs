@@ -19,6 +19,8 @@ use super::bind::RowExpr;
 #[derive(Debug)]
 pub(super) struct Channel {
     pub(super) expr: RowExpr,
+    /// Whether values are made from the times of events, when they are needed, instead of being kept.
+    pub(super) is_of_time: bool,
     kind: Kind,
     texts: Mutex<Texts>,
 }
@@ -58,7 +60,7 @@ impl Channel {
             DataType::Dictionary(_, values) if **values == DataType::Utf8 => Kind::Text,
             _ => return None,
         };
-        Some(Self { expr, kind, texts: Mutex::default() })
+        Some(Self { expr, is_of_time: false, kind, texts: Mutex::default() })
     }
 
     /// The values of a column as they are kept, and which are NULL.

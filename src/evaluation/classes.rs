@@ -3,6 +3,7 @@
 //! A test is answered once for each distinct value (of strings, of a lookup's rows) or for each interval between
 //! constants (of numbers and times), never for each row.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
@@ -19,6 +20,7 @@ use crate::compile::{Literal, Questions, Subject, Test, Want, float_key};
 use crate::error::Result;
 
 use super::bits::Bits;
+use super::dictionary::Dictionary;
 
 /// The answer of a test: TRUE, FALSE or NULL.
 type Truth = Option<bool>;
@@ -34,6 +36,7 @@ pub(super) struct Classes {
     /// The class of NULL.
     null: u32,
     kind: Kind,
+    dictionary: Dictionary,
 }
 
 #[derive(Debug)]
@@ -91,6 +94,9 @@ struct TextIndex {
     equal_lower: HashMap<String, Vec<usize>>,
     holding: Option<(AhoCorasick, Vec<Vec<usize>>)>,
     holding_lower: Option<(AhoCorasick, Vec<Vec<usize>>)>,
+    /// What strings begin with, and the lengths of these beginnings.
+    beginning: HashMap<String, Vec<usize>>,
+    lengths: BTreeSet<usize>,
 }
 
 /// What the values of a subject look like in a batch.
@@ -98,7 +104,7 @@ pub(super) enum Values {
     /// The class of each row.
     Rows(Vec<u32>),
     /// The class of each dictionary value, and each row's code.
-    Codes { classes: Vec<u32>, codes: Int32Array, null: u32 },
+    Codes { classes: Arc<[u32]>, codes: Int32Array, null: u32 },
     /// Every row is of this class.
     Same(u32),
 }
@@ -143,6 +149,7 @@ impl Classes {
             by_holds: HashMap::new(),
             null: 0,
             kind: Kind::Boolean { is_false: 0, is_true: 0 },
+            dictionary: Dictionary::default(),
         };
         classes.kind = classes.kind(subject, bound, lookup)?;
         classes.null = match &classes.kind {
@@ -167,6 +174,7 @@ impl Classes {
             by_holds: HashMap::new(),
             null: 0,
             kind: Kind::Boolean { is_false: 0, is_true: 0 },
+            dictionary: Dictionary::default(),
         };
         classes.null = classes.class(|_| None);
         classes.kind = Kind::Boolean {
@@ -195,9 +203,11 @@ impl Classes {
                 bounds.dedup();
                 // Classes in the order of the values, so that the classes of a range are neighbours.
                 let n = bounds.len() * 2 + 1;
+                let places: Vec<Places> =
+                    subject.tests.iter().map(|test| Places::new(test, &bounds)).collect();
                 let mut classes = Vec::with_capacity(n);
                 for interval in 0..n {
-                    classes.push(self.class(|test| ordered_truth(&subject.tests[test], &bounds, interval)));
+                    classes.push(self.class(|test| Some(places[test].hold(interval))));
                 }
                 Kind::Ordered { bounds, classes }
             }
@@ -266,9 +276,14 @@ impl Classes {
                     cast(column, values).map_err(|error| bug!("a dictionary cannot be read: {error}"))?;
                 return self.of(&values);
             }
-            let Values::Rows(classes) = self.of(dictionary.values())? else {
-                return Err(bug!("dictionary values without classes"));
-            };
+            let mut known = std::mem::take(&mut self.dictionary);
+            let classes = known.of(dictionary.values(), || match self.of(dictionary.values())? {
+                Values::Rows(classes) => Ok(classes),
+                Values::Same(class) => Ok(vec![class; dictionary.values().len()]),
+                Values::Codes { .. } => Err(bug!("a dictionary of dictionaries")),
+            });
+            self.dictionary = known;
+            let classes = classes?;
             let codes = cast(dictionary.keys(), &DataType::Int32).map_err(|error| bug!("codes: {error}"))?;
             let codes = codes.as_primitive::<Int32Type>().clone();
             return Ok(Values::Codes { classes, codes, null: self.null });
@@ -471,6 +486,9 @@ fn text_test(test: &Test, bound: &Option<Bound>) -> Result<TextTest> {
         Test::Like { pattern, case_insensitive: false, .. } if substring(pattern).is_some() => {
             TextTest::Indexed
         }
+        Test::Like { lower: false, pattern, case_insensitive: false } if beginning(pattern).is_some() => {
+            TextTest::Indexed
+        }
         Test::Like { lower, pattern, case_insensitive } => {
             TextTest::Pattern { lower: *lower, pattern: pattern.clone(), case_insensitive: *case_insensitive }
         }
@@ -498,7 +516,7 @@ fn null_truths(tests: &[TextTest]) -> Result<Vec<Truth>> {
 impl TextIndex {
     fn new(tests: &[Test]) -> Result<Self> {
         let mut index = Self::default();
-        let mut patterns: [Vec<(String, Vec<usize>)>; 2] = Default::default();
+        let mut patterns: [BTreeMap<&str, Vec<usize>>; 2] = Default::default();
         for (at, test) in tests.iter().enumerate() {
             match test {
                 Test::Equals { lower, values } => {
@@ -508,11 +526,11 @@ impl TextIndex {
                     }
                 }
                 Test::Like { lower, pattern, case_insensitive: false } => {
-                    let Some(part) = substring(pattern) else { continue };
-                    let all = &mut patterns[usize::from(*lower)];
-                    match all.iter_mut().find(|(known, _)| known == part) {
-                        Some((_, tests)) => tests.push(at),
-                        None => all.push((part.to_owned(), vec![at])),
+                    if let Some(part) = substring(pattern) {
+                        patterns[usize::from(*lower)].entry(part).or_default().push(at);
+                    } else if let Some(part) = beginning(pattern).filter(|_| !lower) {
+                        index.beginning.entry(part.to_owned()).or_default().push(at);
+                        index.lengths.insert(part.len());
                     }
                 }
                 _ => {}
@@ -522,7 +540,7 @@ impl TextIndex {
             if patterns.is_empty() {
                 return Ok(None);
             }
-            let (texts, tests): (Vec<String>, Vec<Vec<usize>>) = patterns.into_iter().unzip();
+            let (texts, tests): (Vec<&str>, Vec<Vec<usize>>) = patterns.into_iter().unzip();
             let automaton = AhoCorasick::new(texts).map_err(|error| bug!("substrings: {error}"))?;
             Ok(Some((automaton, tests)))
         });
@@ -536,6 +554,10 @@ impl TextIndex {
         self.equal.get(value).into_iter().for_each(&mut mark);
         if let Some((automaton, tests)) = &self.holding {
             automaton.find_overlapping_iter(value).for_each(|found| mark(&tests[found.pattern().as_usize()]));
+        }
+        for length in self.lengths.iter().take_while(|length| **length <= value.len()) {
+            let tests = value.get(..*length).and_then(|part| self.beginning.get(part));
+            tests.into_iter().for_each(&mut mark);
         }
         if self.equal_lower.is_empty() && self.holding_lower.is_none() {
             return;
@@ -553,6 +575,12 @@ impl TextIndex {
 /// The text that `%text%` looks for.
 fn substring(pattern: &str) -> Option<&str> {
     let part = pattern.strip_prefix('%')?.strip_suffix('%')?;
+    (!part.is_empty() && !part.contains(['%', '_'])).then_some(part)
+}
+
+/// The text that `text%` asks a string to begin with.
+fn beginning(pattern: &str) -> Option<&str> {
+    let part = pattern.strip_suffix('%')?;
     (!part.is_empty() && !part.contains(['%', '_'])).then_some(part)
 }
 
@@ -593,18 +621,33 @@ fn test_bounds(test: &Test) -> Vec<i64> {
     }
 }
 
-/// The answer of a test for the values of an interval: odd ones are the bounds themselves.
-fn ordered_truth(test: &Test, bounds: &[i64], interval: usize) -> Truth {
-    let at = interval / 2;
-    let is_bound = interval % 2 == 1;
-    Some(match test {
-        Test::Among(keys) => is_bound && keys.binary_search(&bounds[at]).is_ok(),
-        // The interval is below all bounds from `at` on.
-        Test::Below { bound, or_equal } => match bounds.binary_search(bound) {
-            Ok(own) if is_bound => at < own || (at == own && *or_equal),
-            Ok(own) => at <= own,
-            Err(_) => false,
-        },
-        _ => false,
-    })
+/// The intervals for which a test is true, where the odd ones are the bounds themselves.
+enum Places {
+    /// All up to one.
+    Upto(usize),
+    /// These, in order.
+    Among(Vec<usize>),
+}
+
+impl Places {
+    fn new(test: &Test, bounds: &[i64]) -> Self {
+        match test {
+            Test::Below { bound, or_equal } => match bounds.binary_search(bound) {
+                Ok(at) => Self::Upto(at * 2 + 1 + usize::from(*or_equal)),
+                Err(at) => Self::Upto(at * 2),
+            },
+            Test::Among(keys) => {
+                let place = |key: &i64| bounds.binary_search(key).ok().map(|at| at * 2 + 1);
+                Self::Among(keys.iter().filter_map(place).collect())
+            }
+            _ => Self::Upto(0),
+        }
+    }
+
+    fn hold(&self, interval: usize) -> bool {
+        match self {
+            Self::Upto(end) => interval < *end,
+            Self::Among(places) => places.binary_search(&interval).is_ok(),
+        }
+    }
 }

@@ -3,16 +3,16 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, GenericByteArray, Int64Array, LargeStringArray, OffsetSizeTrait,
-};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, LargeStringArray, StringViewArray};
 use arrow::compute::{cast, concat};
-use arrow::datatypes::{ByteArrayType, DataType, Int64Type};
+use arrow::datatypes::{DataType, Int64Type};
 use hashbrown::DefaultHashBuilder;
 
 use crate::bug;
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::error::{Error, Result};
+
+use super::dictionary::Dictionary;
 
 /// No profile has this ordinal.
 pub(super) const NOBODY: u32 = u32::MAX;
@@ -31,8 +31,37 @@ pub(super) struct Keys {
 /// The keys in the form that is compared.
 #[derive(Debug)]
 enum Kept {
-    Text(LargeStringArray),
+    Text(Texts),
     Number(Int64Array),
+}
+
+/// Texts behind each other.
+#[derive(Debug)]
+struct Texts {
+    texts: LargeStringArray,
+    /// The length of all of them, where it is one: then one look at memory finds a text.
+    length: Option<usize>,
+}
+
+/// The length of all texts, if it is one and the first begins at the beginning.
+fn common_length(texts: &LargeStringArray) -> Option<usize> {
+    let offsets = texts.offsets();
+    let first = usize::try_from(*offsets.get(1)?).ok()?;
+    (offsets[0] == 0 && offsets.lengths().all(|length| length == first)).then_some(first)
+}
+
+impl Texts {
+    fn new(texts: LargeStringArray) -> Self {
+        Self { length: common_length(&texts), texts }
+    }
+
+    #[inline]
+    fn get(&self, at: usize) -> &[u8] {
+        match self.length {
+            Some(length) => &self.texts.value_data()[at * length..][..length],
+            None => self.texts.value(at).as_bytes(),
+        }
+    }
 }
 
 /// Whether profiles and events can be joined by keys of these types here.
@@ -66,7 +95,10 @@ impl Keys {
             concat(&parts).map_err(|error| bug!("profile keys of two types: {error}"))?
         };
         let kept = if form(data_type) == Some(true) {
-            Kept::Text(as_text(&array)?)
+            {
+                let texts = cast(&array, &DataType::LargeUtf8).map_err(|error| bug!("keys: {error}"))?;
+                Kept::Text(Texts::new(texts.as_string::<i64>().clone()))
+            }
         } else {
             Kept::Number(as_numbers(&array)?)
         };
@@ -113,7 +145,7 @@ impl Keys {
     /// The keys, by ordinal, as the profile table has them.
     pub(super) fn array(&self) -> Result<ArrayRef> {
         let kept: ArrayRef = match &self.kept {
-            Kept::Text(keys) => Arc::new(keys.clone()),
+            Kept::Text(keys) => Arc::new(keys.texts.clone()),
             Kept::Number(keys) => Arc::new(keys.clone()),
         };
         cast(&kept, &self.data_type).map_err(|error| bug!("keys of type {}: {error}", self.data_type))
@@ -122,7 +154,7 @@ impl Keys {
     /// How many profiles there are.
     pub(super) fn len(&self) -> usize {
         match &self.kept {
-            Kept::Text(keys) => keys.len(),
+            Kept::Text(keys) => keys.texts.len(),
             Kept::Number(keys) => keys.len(),
         }
     }
@@ -134,90 +166,64 @@ impl Keys {
 
     fn hash_of(&self, at: usize) -> u64 {
         match &self.kept {
-            Kept::Text(keys) => self.hasher.hash_one(keys.value(at).as_bytes()),
+            Kept::Text(keys) => self.hasher.hash_one(keys.get(at)),
             Kept::Number(keys) => self.hasher.hash_one(keys.value(at)),
         }
     }
 
     fn same(&self, left: u32, right: usize) -> bool {
-        let left = left as usize;
         match &self.kept {
-            Kept::Text(keys) => keys.value(left) == keys.value(right),
-            Kept::Number(keys) => keys.value(left) == keys.value(right),
+            Kept::Text(keys) => keys.get(left as usize) == keys.get(right),
+            Kept::Number(keys) => keys.value(left as usize) == keys.value(right),
         }
     }
 
     /// The ordinals of some keys; [`NOBODY`] where no profile has the key.
-    pub(super) fn ordinals(&self, keys: &ArrayRef, out: &mut Vec<u32>) -> Result<()> {
-        out.clear();
-        match (keys.data_type(), &self.kept) {
-            (DataType::Dictionary(..), _) => {
-                let dictionary = keys.as_any_dictionary();
-                let mut of_value = vec![];
-                self.ordinals(dictionary.values(), &mut of_value)?;
-                if of_value.is_empty() {
-                    out.resize(keys.len(), NOBODY);
-                    return Ok(());
-                }
-                let nulls = dictionary.keys().nulls();
-                out.extend(dictionary.normalized_keys().into_iter().enumerate().map(|(at, key)| {
-                    if nulls.is_some_and(|nulls| nulls.is_null(at)) { NOBODY } else { of_value[key] }
-                }));
+    pub(super) fn ordinals(&self, keys: &ArrayRef, dictionary: &mut Dictionary) -> Result<Vec<u32>> {
+        if matches!(keys.data_type(), DataType::Dictionary(..)) {
+            let codes = keys.as_any_dictionary();
+            let of_value = dictionary
+                .of(codes.values(), || self.ordinals(codes.values(), &mut Dictionary::default()))?;
+            if of_value.is_empty() {
+                return Ok(vec![NOBODY; keys.len()]);
             }
-            (DataType::Utf8, Kept::Text(kept)) => self.texts(keys.as_string::<i32>(), kept, out),
-            (DataType::LargeUtf8, Kept::Text(kept)) => self.texts(keys.as_string::<i64>(), kept, out),
-            (DataType::Utf8View, Kept::Text(kept)) => {
-                let keys = keys.as_string_view();
-                self.probe(keys.len(), |at| keys.is_null(at), |at| keys.value(at).as_bytes(), kept, out);
-            }
-            (_, Kept::Number(kept)) => {
-                let keys = as_numbers(keys)?;
-                let values = keys.values();
-                out.extend((0..keys.len()).map(|at| {
-                    if keys.is_null(at) {
-                        return NOBODY;
-                    }
-                    let hash = self.hasher.hash_one(values[at]);
-                    self.find(hash, |ordinal| kept.value(ordinal as usize) == values[at])
-                }));
-            }
-            (other, Kept::Text(_)) => return Err(bug!("keys of type {other} among texts")),
+            let nulls = codes.keys().nulls();
+            let ordinal = |(at, code)| {
+                if nulls.is_some_and(|nulls| nulls.is_null(at)) { NOBODY } else { of_value[code] }
+            };
+            return Ok(codes.normalized_keys().into_iter().enumerate().map(ordinal).collect());
         }
-        Ok(())
-    }
-
-    fn texts<O: OffsetSizeTrait>(
-        &self,
-        keys: &GenericByteArray<impl ByteArrayType<Offset = O, Native = str>>,
-        kept: &LargeStringArray,
-        out: &mut Vec<u32>,
-    ) {
-        self.probe(keys.len(), |at| keys.is_null(at), |at| keys.value(at).as_bytes(), kept, out);
+        Ok(match &self.kept {
+            Kept::Text(kept) => self.texts(&as_text(keys)?, kept),
+            Kept::Number(kept) => {
+                let keys = as_numbers(keys)?;
+                let ordinal = |key: Option<i64>| {
+                    let Some(key) = key else { return NOBODY };
+                    self.find(self.hasher.hash_one(key), |ordinal| kept.value(ordinal as usize) == key)
+                };
+                keys.iter().map(ordinal).collect()
+            }
+        })
     }
 
     /// Hashes first, then slots, then keys: each step's cache misses overlap.
-    fn probe<'k>(
-        &self,
-        n: usize,
-        is_null: impl Fn(usize) -> bool,
-        value: impl Fn(usize) -> &'k [u8],
-        kept: &LargeStringArray,
-        out: &mut Vec<u32>,
-    ) {
-        let hashes: Vec<u64> = (0..n).map(|at| self.hasher.hash_one(value(at))).collect();
-        out.extend(hashes.iter().map(|&hash| self.find(hash, |_| true)));
-        for at in 0..n {
-            if out[at] == NOBODY {
+    fn texts(&self, keys: &StringViewArray, kept: &Texts) -> Vec<u32> {
+        let hashes: Vec<u64> =
+            (0..keys.len()).map(|at| self.hasher.hash_one(keys.value(at).as_bytes())).collect();
+        let mut out: Vec<u32> = hashes.iter().map(|&hash| self.find(hash, |_| true)).collect();
+        for (at, ordinal) in out.iter_mut().enumerate() {
+            if *ordinal == NOBODY {
                 continue;
             }
-            if is_null(at) {
-                out[at] = NOBODY;
-            } else if kept.value(out[at] as usize).as_bytes() != value(at) {
+            let same = |ordinal: u32| kept.get(ordinal as usize) == keys.value(at).as_bytes();
+            if keys.is_null(at) {
+                *ordinal = NOBODY;
+            } else if !same(*ordinal) {
                 // Another key with the same upper half of the hash.
-                out[at] =
-                    self.find(hashes[at], |ordinal| kept.value(ordinal as usize).as_bytes() == value(at));
+                *ordinal = self.find(hashes[at], same);
             }
         }
+        out
     }
 
     fn find(&self, hash: u64, same: impl Fn(u32) -> bool) -> u32 {
@@ -242,9 +248,9 @@ fn ordinal(entry: u64) -> u32 {
     lower - 1
 }
 
-fn as_text(array: &ArrayRef) -> Result<LargeStringArray> {
-    let text = cast(array, &DataType::LargeUtf8).map_err(|error| bug!("keys are no texts: {error}"))?;
-    Ok(text.as_string::<i64>().clone())
+fn as_text(array: &ArrayRef) -> Result<StringViewArray> {
+    let text = cast(array, &DataType::Utf8View).map_err(|error| bug!("keys are no texts: {error}"))?;
+    Ok(text.as_string_view().clone())
 }
 
 fn as_numbers(array: &ArrayRef) -> Result<Int64Array> {

@@ -14,18 +14,24 @@
 //! 4. Partition by partition, in the processor's cache, events are sorted by profile and time, counted newest first,
 //!    and what was counted becomes a bit for each leaf, then for each rule.
 
+mod aggregate;
 mod bind;
 mod bits;
 mod channel;
 mod classes;
+mod counting;
+mod dictionary;
 mod exec;
+mod families;
 mod finish;
 mod keys;
 mod parquet;
+mod partition;
 mod prepare;
 mod run;
 mod scatter;
 mod signature;
+mod sums;
 mod table;
 
 use std::sync::Arc;

@@ -337,8 +337,9 @@ impl Prepared {
             )?;
             writeln!(
                 out,
-                "  counters: {}, sums: {}, aggregates: {}, group rules: {}, values kept of an event: {}",
+                "  counters: {} (of these {} of events that others follow), sums: {}, aggregates: {}, group rules: {}, values kept of an event: {}",
                 table.counters.len(),
+                table.counters.iter().filter(|counter| counter.sequel.is_some()).count(),
                 table.measures.len(),
                 table.aggregates.len(),
                 table.groups.len(),

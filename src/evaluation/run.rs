@@ -21,7 +21,7 @@ use hashbrown::HashMap;
 use roaring::RoaringBitmap;
 
 use crate::bug;
-use crate::compile::{Arg, Evaluation, Leaf, Of, Test};
+use crate::compile::{Arg, Atom, EVER, Evaluation, Leaf, Of, Test};
 use crate::error::Result;
 use crate::segment::Expr;
 use crate::statement::quote;
@@ -30,16 +30,18 @@ use super::bind::{Binder, Input, RowExpr};
 use super::bits::small;
 use super::channel::Channel;
 use super::classes::{Classes, LookupRows};
-use super::finish::{Attributes, Counting, Finish, Scratch};
+use super::counting::Counting;
+use super::families::{Asked, families};
+use super::finish::{Attributes, Finish, Scratch};
 use super::keys::{Keys, NOBODY};
 use super::parquet::Files;
 use super::prepare::{BoundTable, Prepared};
 use super::scatter::Scatter;
-use super::signature::{AtomUse, Signatures, Terms};
+use super::signature::{AtomUse, Signatures, Term, Terms};
 use super::table::{Alive, EventTable, Level, Lookup, Matcher, Profiles, Read, column};
 use super::{Outcome, Tables, Watch};
 
-/// Above this share of rows that matter, all rows' other columns are decoded: skipping costs more than it saves.
+/// Above this share of rows that matter, all columns of all rows are read.
 const DENSE: f64 = 0.3;
 
 impl Prepared {
@@ -84,12 +86,7 @@ impl Prepared {
     }
 
     async fn open_scan(&self, tables: &dyn Tables, at: usize, table: &EventTable) -> Result<Scan> {
-        let mut columns = table.early_columns();
-        for column in table.late_columns() {
-            if !columns.contains(&column) {
-                columns.push(column);
-            }
-        }
+        let columns = table.columns();
         let provider = tables.provider(&self.events(at).table).await?;
         let schema = provider.schema();
         let projection: Vec<usize> = columns
@@ -219,7 +216,8 @@ impl Prepared {
         let null_keys = parts.iter().map(|part| part.null_keys).sum();
         let reader = Arc::into_inner(reader).ok_or_else(|| bug!("profiles are still read"))?;
         let of = reader.classes.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok((Profiles { keys, columns }, Attributes { classes: of_subject, of }, null_keys))
+        let attributes = Attributes::new(&self.evaluation, of_subject, &of);
+        Ok((Profiles { keys, columns }, attributes, null_keys))
     }
 
     /// What is asked of an event table, ready to be asked.
@@ -238,7 +236,8 @@ impl Prepared {
             position.push(counts[literal.subject]);
             counts[literal.subject] += 1;
         }
-        let uses = atom_uses(&self.evaluation, at);
+        let channels = self.channels(at, bound)?;
+        let uses = atom_uses(&self.evaluation, at, &channels);
         // What most terms ask about is read first: most rows end there.
         let mut asked = vec![0_usize; questions.subjects.len()];
         for literal in table.atoms.iter().flat_map(|atom| atom.terms.iter().flatten()) {
@@ -267,10 +266,11 @@ impl Prepared {
         }
         let n_early = levels.iter().filter(|level| matches!(level, Level::Column { .. })).count();
         let mut valid: HashMap<usize, usize> = HashMap::new();
-        let mut terms: Vec<(Vec<(usize, u32)>, u32)> = vec![];
-        for (position_of_atom, atom) in table.atoms.iter().enumerate() {
+        let mut atoms: Vec<Vec<Term>> = vec![];
+        for atom in &table.atoms {
+            let mut terms = vec![];
             for term in &atom.terms {
-                let mut literals: Vec<(usize, u32)> = term
+                let mut literals: Term = term
                     .iter()
                     .map(|literal| (level_of[questions.literals[*literal].subject], position[*literal]))
                     .collect();
@@ -283,14 +283,12 @@ impl Prepared {
                 }
                 literals.sort_unstable();
                 literals.dedup();
-                terms.push((literals, small(position_of_atom)));
+                terms.push(literals);
             }
+            atoms.push(terms);
         }
+        let families = families(&literals_of(&atoms), &together(table));
         let since = uses.iter().map(|of| of.since).min().unwrap_or(i64::MAX);
-        let mut channels = vec![];
-        for expr in &bound.channels {
-            channels.push(Channel::new(expr.clone()).ok_or_else(|| bug!("a channel of another type"))?);
-        }
         let mut lookup_rows = HashMap::new();
         for (at, subject) in questions.subjects.iter().enumerate() {
             if let Of::Lookup(lookup) = subject.of {
@@ -322,7 +320,7 @@ impl Prepared {
             since,
             until,
             questions: questions.clone(),
-            terms: Terms::new(levels.len(), &terms, uses),
+            terms: Terms::new(levels.len(), &atoms, &families, uses),
             levels,
             n_early,
             signatures: Signatures::default(),
@@ -331,6 +329,19 @@ impl Prepared {
             lookup_rows,
             lookups,
         })
+    }
+
+    fn channels(&self, at: usize, bound: &BoundTable) -> Result<Vec<Channel>> {
+        let (table, declared) = (&self.evaluation.tables[at], self.events(at));
+        let of_time = [Input::Event(declared.timestamp.clone())];
+        let mut channels = vec![];
+        for (at, expr) in bound.channels.iter().enumerate() {
+            let mut channel = Channel::new(expr.clone()).ok_or_else(|| bug!("a channel of another type"))?;
+            let decides = table.atoms.iter().any(|atom| atom.valid.contains(&at));
+            channel.is_of_time = expr.inputs == of_time && !decides;
+            channels.push(channel);
+        }
+        Ok(channels)
     }
 
     /// Tests the rows of a lookup.
@@ -420,16 +431,50 @@ async fn collected(tables: &dyn Tables, sql: &str) -> Result<RecordBatch> {
     arrow::compute::concat_batches(&schema, &batches).map_err(|error| bug!("rows of a table: {error}"))
 }
 
+/// What each atom asks about.
+fn literals_of(atoms: &[Vec<Term>]) -> Vec<Asked> {
+    let of_atom = |terms: &Vec<Term>| {
+        let mut asked = Asked::new();
+        for (level, literal) in terms.iter().flatten() {
+            asked.entry(*level).or_default().add(*literal as usize);
+        }
+        asked
+    };
+    atoms.iter().map(of_atom).collect()
+}
+
+/// The atoms that an aggregate needs the truth of at once.
+fn together(table: &crate::compile::Table) -> Vec<Vec<usize>> {
+    let of_aggregate = |aggregate: &crate::compile::Aggregate| {
+        let conditions = aggregate.args.iter().filter_map(|arg| match arg {
+            Arg::Condition(atom, _) => Some(*atom),
+            _ => None,
+        });
+        std::iter::once(aggregate.atom).chain(conditions).collect()
+    };
+    table.aggregates.iter().map(of_aggregate).collect()
+}
+
 /// Since when each atom of a table matters, and which values are kept of its events.
-fn atom_uses(evaluation: &Evaluation, at: usize) -> Vec<AtomUse> {
+fn atom_uses(evaluation: &Evaluation, at: usize, channels: &[Channel]) -> Vec<AtomUse> {
     let table = &evaluation.tables[at];
-    let mut uses = vec![AtomUse { since: i64::MAX, channels: vec![] }; table.atoms.len()];
+    let of_atom = |atom: &Atom| AtomUse {
+        since: i64::MAX,
+        channels: vec![],
+        valid: atom.valid.iter().map(|channel| small(*channel)).collect(),
+    };
+    let mut uses: Vec<AtomUse> = table.atoms.iter().map(of_atom).collect();
     let mut since = |atom: usize, since: i64| uses[atom].since = uses[atom].since.min(since);
     for leaf in &evaluation.leaves {
         if let Leaf::Count { table: of, counter, since: from, .. } = leaf
             && *of == at
         {
-            since(table.counters[*counter].atom, *from);
+            let counter = &table.counters[*counter];
+            since(counter.atom, *from);
+            if let Some(sequel) = counter.sequel {
+                let second = table.seconds[table.sequels[sequel].second];
+                since(second.atom, second.since.max(*from));
+            }
         }
     }
     for leaf in &evaluation.leaves {
@@ -453,9 +498,9 @@ fn atom_uses(evaluation: &Evaluation, at: usize) -> Vec<AtomUse> {
         }
     }
     let mut keep = |atom: usize, channel: usize| {
-        let channel = small(channel);
-        if !uses[atom].channels.contains(&channel) {
-            uses[atom].channels.push(channel);
+        let at = small(channel);
+        if !channels[channel].is_of_time && !uses[atom].channels.contains(&at) {
+            uses[atom].channels.push(at);
         }
     };
     for counter in &table.counters {
@@ -605,7 +650,7 @@ impl Scan {
 
 /// An instant in the unit of a timestamp column, in microseconds; `None` for the beginning of time.
 fn microseconds(since: i64, time_type: &DataType) -> Option<i64> {
-    if since == i64::MIN {
+    if since <= EVER {
         return None;
     }
     match time_type {
@@ -620,7 +665,7 @@ fn microseconds(since: i64, time_type: &DataType) -> Option<i64> {
 
 /// The condition that a scan may use to leave out files.
 fn since_filter(time: &str, time_type: &DataType, since: i64) -> Option<LogicalExpr> {
-    if since == i64::MIN {
+    if since <= EVER {
         return None;
     }
     let value = match time_type {
@@ -701,27 +746,29 @@ impl Worker {
             return Ok(());
         }
         let keys = column(batch, std::slice::from_ref(&self.table.key))?;
-        let mut ordinals = vec![];
         let of_all = alive.rows.len() * 4 > batch.num_rows() || !alive.within.is_empty();
         let rows = UInt32Array::from(alive.rows.clone());
-        if of_all {
-            let mut all = vec![];
-            self.profiles.keys.ordinals(&keys, &mut all)?;
+        let ordinals = if of_all {
+            let all = matcher.ordinals(&keys)?;
             matcher.read.orphans +=
                 alive.within.iter().filter(|row| all[**row as usize] == NOBODY).count() as u64;
-            ordinals.extend(alive.rows.iter().map(|row| all[*row as usize]));
+            alive.rows.iter().map(|row| all[*row as usize]).collect()
         } else {
             let keys = arrow::compute::take(&keys, &rows, None).map_err(|error| bug!("keys: {error}"))?;
-            self.profiles.keys.ordinals(&keys, &mut ordinals)?;
-        }
+            matcher.ordinals(&keys)?
+        };
         if alive.rows.is_empty() {
             return Ok(());
         }
-        let rest_unread = self.table.levels.len() == self.table.n_early && self.table.channels.is_empty();
-        if rest_unread || alive.rows.len() == batch.num_rows() {
-            matcher.late(batch, alive, &ordinals)?;
+        // What is needed of the rows that matter.
+        let columns = self.table.computed_columns();
+        let needed: Vec<usize> =
+            columns.iter().filter_map(|column| batch.schema_ref().index_of(column).ok()).collect();
+        let rest = batch.project(&needed).map_err(|error| bug!("columns: {error}"))?;
+        if alive.rows.len() == batch.num_rows() || needed.is_empty() {
+            matcher.late(&rest, alive, &ordinals)?;
         } else {
-            let rest = take_record_batch(batch, &rows).map_err(|error| bug!("rows: {error}"))?;
+            let rest = take_record_batch(&rest, &rows).map_err(|error| bug!("rows: {error}"))?;
             matcher.late(&rest, alive, &ordinals)?;
         }
         matcher.settle(&self.task.runtime_env())
@@ -729,76 +776,106 @@ impl Worker {
 
     async fn files(self, files: &Files, next: &AtomicUsize) -> Result<(Scatter, Read, u64)> {
         let mut matcher = self.matcher()?;
-        let (early, late) = (self.table.early_columns(), self.table.late_columns());
         let mut bytes = 0;
-        loop {
-            let unit = next.fetch_add(1, Relaxed);
-            let Some(&unit) = files.row_groups.get(unit) else { break };
-            let (mut reader, fetched) = files.read(unit, &early, None).await?;
-            bytes += fetched;
-            let mut found: Vec<(usize, Alive)> = vec![];
-            let mut n_alive = 0;
-            while let Some(batch) = files.next(unit, &mut reader)? {
-                let alive = matcher.early(&batch, self.orphans)?;
-                n_alive += alive.rows.len();
-                found.push((batch.num_rows(), alive));
-                self.watch.rows.fetch_add(batch.num_rows() as u64, Relaxed);
-                tokio::task::yield_now().await;
-            }
-            if n_alive == 0 && !self.orphans {
-                continue;
-            }
-            #[expect(clippy::cast_precision_loss, reason = "a share of rows")]
-            let dense = n_alive as f64 > files.rows(unit) as f64 * DENSE;
-            if self.orphans || dense {
-                let (mut reader, fetched) = files.read(unit, &late, None).await?;
-                bytes += fetched;
-                for (_, alive) in found {
-                    let Some(batch) = files.next(unit, &mut reader)? else { break };
-                    self.late(&mut matcher, &batch, &alive)?;
-                    tokio::task::yield_now().await;
-                }
+        // Whether so many rows matter that skipping the others' columns costs more than it saves: as it was in the
+        // row group before.
+        let mut dense = self.orphans;
+        while let Some(&unit) = files.row_groups.get(next.fetch_add(1, Relaxed)) {
+            let (n_alive, fetched) = if dense {
+                self.whole(files, unit, &mut matcher).await?
             } else {
-                let (mut reader, fetched) = files.read(unit, &late, Some(selection(&found))).await?;
-                bytes += fetched;
-                let mut all = Alive::default();
-                found.into_iter().for_each(|(_, alive)| all.append(alive));
-                let mut done = 0;
-                while let Some(batch) = files.next(unit, &mut reader)? {
-                    let part = all.part(done..done + batch.num_rows());
-                    done += batch.num_rows();
-                    let keys = column(&batch, std::slice::from_ref(&self.table.key))?;
-                    let mut ordinals = vec![];
-                    self.profiles.keys.ordinals(&keys, &mut ordinals)?;
-                    matcher.late(&batch, &part, &ordinals)?;
-                    matcher.settle(&self.task.runtime_env())?;
-                    tokio::task::yield_now().await;
-                }
-            }
+                self.skipping(files, unit, &mut matcher).await?
+            };
+            bytes += fetched;
+            #[expect(clippy::cast_precision_loss, reason = "a share of rows")]
+            let share = n_alive as f64 / files.rows(unit) as f64;
+            dense = self.orphans || share > DENSE;
         }
         Ok((matcher.scatter, matcher.read, bytes))
+    }
+
+    /// Reads all columns of a row group; says how many rows may matter, and how many bytes were fetched.
+    async fn whole(
+        &self,
+        files: &Files,
+        unit: (usize, usize),
+        matcher: &mut Matcher<'_>,
+    ) -> Result<(usize, u64)> {
+        let (mut reader, fetched) = files.read(unit, &self.table.columns(), None).await?;
+        let mut n_alive = 0;
+        while let Some(batch) = files.next(unit, &mut reader)? {
+            let alive = matcher.early(&batch, self.orphans)?;
+            n_alive += alive.rows.len();
+            self.late(matcher, &batch, &alive)?;
+            self.watch.rows.fetch_add(batch.num_rows() as u64, Relaxed);
+            tokio::task::yield_now().await;
+        }
+        Ok((n_alive, fetched))
+    }
+
+    /// Reads the columns of a row group that decide which rows matter, then the others of those rows.
+    async fn skipping(
+        &self,
+        files: &Files,
+        unit: (usize, usize),
+        matcher: &mut Matcher<'_>,
+    ) -> Result<(usize, u64)> {
+        let (mut reader, mut fetched) = files.read(unit, &self.table.early_columns(), None).await?;
+        let (mut all, mut selected, mut n_alive) = (Alive::default(), Selected::default(), 0);
+        while let Some(batch) = files.next(unit, &mut reader)? {
+            let alive = matcher.early(&batch, false)?;
+            n_alive += alive.rows.len();
+            selected.add(batch.num_rows(), &alive.rows);
+            all.append(alive);
+            self.watch.rows.fetch_add(batch.num_rows() as u64, Relaxed);
+            tokio::task::yield_now().await;
+        }
+        if n_alive == 0 {
+            return Ok((0, fetched));
+        }
+        let selection = RowSelection::from(selected.selectors);
+        let (mut reader, more) = files.read(unit, &self.table.late_columns(), Some(selection)).await?;
+        fetched += more;
+        let mut done = 0;
+        while let Some(batch) = files.next(unit, &mut reader)? {
+            let part = all.part(done..done + batch.num_rows());
+            done += batch.num_rows();
+            let keys = column(&batch, std::slice::from_ref(&self.table.key))?;
+            let ordinals = matcher.ordinals(&keys)?;
+            matcher.late(&batch, &part, &ordinals)?;
+            matcher.settle(&self.task.runtime_env())?;
+            tokio::task::yield_now().await;
+        }
+        Ok((n_alive, fetched))
     }
 }
 
 /// The rows that may matter, as Parquet's reader takes them.
-fn selection(found: &[(usize, Alive)]) -> RowSelection {
-    let mut selectors: Vec<RowSelector> = vec![];
-    let mut add = |selector: RowSelector| match selectors.last_mut() {
-        Some(last) if last.skip == selector.skip => last.row_count += selector.row_count,
-        _ if selector.row_count == 0 => {}
-        _ => selectors.push(selector),
-    };
-    for (n_rows, alive) in found {
+#[derive(Default)]
+struct Selected {
+    selectors: Vec<RowSelector>,
+}
+
+impl Selected {
+    /// Adds a batch and the positions of its rows that matter.
+    fn add(&mut self, n_rows: usize, rows: &[u32]) {
         let mut next = 0;
-        for row in &alive.rows {
+        for row in rows {
             let row = *row as usize;
-            add(RowSelector::skip(row - next));
-            add(RowSelector::select(1));
+            self.push(RowSelector::skip(row - next));
+            self.push(RowSelector::select(1));
             next = row + 1;
         }
-        add(RowSelector::skip(n_rows - next));
+        self.push(RowSelector::skip(n_rows - next));
     }
-    RowSelection::from(selectors)
+
+    fn push(&mut self, selector: RowSelector) {
+        match self.selectors.last_mut() {
+            Some(last) if last.skip == selector.skip => last.row_count += selector.row_count,
+            _ if selector.row_count == 0 => {}
+            _ => self.selectors.push(selector),
+        }
+    }
 }
 
 /// Finishes all partitions and joins what was found.

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::execution::SpillFile;
 use datafusion::execution::memory_pool::MemoryReservation;
@@ -62,7 +62,8 @@ impl Chunk {
 
 /// One thread's events by partition.
 pub(super) struct Scatter {
-    parts: Vec<Part>,
+    /// Each is read once, and what it held is given back then.
+    parts: Vec<Mutex<Part>>,
     files: Vec<Arc<dyn SpillFile>>,
     reservation: MemoryReservation,
     held: usize,
@@ -71,14 +72,20 @@ pub(super) struct Scatter {
 impl Scatter {
     pub(super) fn new(n_profiles: usize, reservation: MemoryReservation) -> Self {
         let mut parts = vec![];
-        parts.resize_with(n_profiles.div_ceil(PROFILES), Part::default);
+        parts.resize_with(n_profiles.div_ceil(PROFILES), Mutex::default);
         Self { parts, files: vec![], reservation, held: 0 }
     }
 
     /// Adds an event of a profile with the values kept of it.
     #[inline]
-    pub(super) fn push(&mut self, ordinal: u32, time: i64, signature: u32, values: &[u64]) {
-        let part = &mut self.parts[(ordinal >> SHIFT) as usize];
+    pub(super) fn push(
+        &mut self,
+        ordinal: u32,
+        time: i64,
+        signature: u32,
+        values: impl Iterator<Item = u64>,
+    ) {
+        let part = self.parts[(ordinal >> SHIFT) as usize].get_mut().unwrap_or_else(PoisonError::into_inner);
         if part.n.is_multiple_of(CHUNK) {
             part.chunks.push(Chunk::new());
             self.held += Chunk::BYTES;
@@ -90,10 +97,9 @@ impl Scatter {
             chunk.signatures.push(signature);
             part.n += 1;
         }
-        if !values.is_empty() {
-            part.values.extend_from_slice(values);
-            self.held += values.len() * 8;
-        }
+        let before = part.values.len();
+        part.values.extend(values);
+        self.held += (part.values.len() - before) * 8;
     }
 
     /// Accounts for what was added; writes everything to disk where memory is short.
@@ -105,6 +111,7 @@ impl Scatter {
         let mut out = file.open_writer()?;
         let mut offset = 0;
         for part in &mut self.parts {
+            let part = part.get_mut().unwrap_or_else(PoisonError::into_inner);
             part.spill(&mut out, self.files.len(), &mut offset)?;
         }
         out.finish()?;
@@ -114,14 +121,14 @@ impl Scatter {
         Ok(())
     }
 
-    /// Reads the events of a partition, with their values behind each other.
-    pub(super) fn read(
+    /// Takes the events of a partition, with their values behind each other.
+    pub(super) fn take(
         &self,
         partition: usize,
         events: &mut Vec<Event>,
         values: &mut Vec<u64>,
     ) -> Result<()> {
-        let part = &self.parts[partition];
+        let part = std::mem::take(&mut *self.parts[partition].lock().unwrap_or_else(PoisonError::into_inner));
         for section in &part.sections {
             let path = self.files[section.file].path();
             section.read(path.ok_or_else(|| bug!("a temporary file without a path"))?, events, values)?;

@@ -1,9 +1,11 @@
 //! An event table in an evaluation: what is asked of a row, and what is kept of it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::array::{Array, ArrayRef, RecordBatch, StructArray, UInt32Array};
+use arrow::buffer::NullBuffer;
 use arrow::compute::{cast, is_null, kernels::nullif::nullif, take};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -14,11 +16,13 @@ use crate::compile::Questions;
 use crate::error::Result;
 
 use super::bind::{Input, RowExpr};
+use super::bits::small;
 use super::channel::Channel;
 use super::classes::{Bound, Classes, LookupRows, Values};
+use super::dictionary::Dictionary;
 use super::keys::{Keys, NOBODY};
 use super::scatter::Scatter;
-use super::signature::{Automaton, DEAD, Signatures, Terms};
+use super::signature::{Automata, DEAD, Kept, Signatures, Terms};
 
 /// An event table, as all threads see it.
 #[derive(Debug)]
@@ -85,16 +89,28 @@ impl EventTable {
         unique(columns)
     }
 
+    /// All columns that are read.
+    pub(super) fn columns(&self) -> Vec<&str> {
+        let mut columns = self.early_columns();
+        columns.extend(self.late_columns());
+        unique(columns)
+    }
+
     /// The columns that are read of rows that matter, the key first.
     pub(super) fn late_columns(&self) -> Vec<&str> {
         let mut columns = vec![self.key.as_str()];
-        let exprs =
-            self.channels.iter().map(|channel| &channel.expr).chain(self.levels.iter().filter_map(|level| {
-                match level {
-                    Level::Row { expr, .. } => Some(expr),
-                    _ => None,
-                }
-            }));
+        columns.extend(self.computed_columns());
+        unique(columns)
+    }
+
+    /// The columns that something is computed from for rows that matter.
+    pub(super) fn computed_columns(&self) -> Vec<&str> {
+        let mut columns: Vec<&str> = vec![];
+        let kept = self.channels.iter().filter(|channel| !channel.is_of_time).map(|channel| &channel.expr);
+        let exprs = kept.chain(self.levels.iter().filter_map(|level| match level {
+            Level::Row { expr, .. } => Some(expr),
+            _ => None,
+        }));
         for input in exprs.flat_map(|expr| &expr.inputs) {
             match input {
                 Input::Event(column) => columns.push(column),
@@ -130,7 +146,10 @@ pub(super) struct Matcher<'a> {
     table: &'a EventTable,
     profiles: &'a Profiles,
     classes: Vec<Classes>,
-    automaton: Automaton<'a>,
+    keys: Dictionary,
+    automata: Automata<'a>,
+    /// What is kept of events of each signature.
+    kept: Vec<Kept>,
     pub(super) scatter: Scatter,
     pub(super) read: Read,
 }
@@ -140,8 +159,11 @@ pub(super) struct Matcher<'a> {
 pub(super) struct Alive {
     /// Their positions.
     pub(super) rows: Vec<u32>,
-    states: Vec<u32>,
     times: Vec<i64>,
+    /// Up to where in `states` those of each row are.
+    ends: Vec<u32>,
+    /// The automata in which something can still hold, with their states.
+    states: Vec<(u32, u32)>,
     /// The positions of all rows within the widest window, where orphans are counted.
     pub(super) within: Vec<u32>,
 }
@@ -149,19 +171,29 @@ pub(super) struct Alive {
 impl Alive {
     /// Adds the rows of the next batch.
     pub(super) fn append(&mut self, mut other: Self) {
+        let states = small(self.states.len());
         self.rows.append(&mut other.rows);
-        self.states.append(&mut other.states);
         self.times.append(&mut other.times);
+        self.ends.extend(other.ends.iter().map(|end| end + states));
+        self.states.append(&mut other.states);
     }
 
     /// Some of the rows, by their order.
-    pub(super) fn part(&self, range: std::ops::Range<usize>) -> Self {
+    pub(super) fn part(&self, range: Range<usize>) -> Self {
+        let states = self.states_of(range.start).start..self.states_of(range.end).start;
         Self {
             rows: self.rows[range.clone()].to_vec(),
-            states: self.states[range.clone()].to_vec(),
-            times: self.times[range].to_vec(),
+            times: self.times[range.clone()].to_vec(),
+            ends: self.ends[range].iter().map(|end| end - small(states.start)).collect(),
+            states: self.states[states].to_vec(),
             within: vec![],
         }
+    }
+
+    /// Where the states of a row are; after the last row nothing is.
+    fn states_of(&self, at: usize) -> Range<usize> {
+        let start = if at == 0 { 0 } else { self.ends[at - 1] as usize };
+        start..self.ends.get(at).map_or(start, |end| *end as usize)
     }
 }
 
@@ -179,8 +211,9 @@ impl<'a> Matcher<'a> {
                 Level::Valid { .. } => Classes::condition(),
             });
         }
-        let automaton = Automaton::new(&table.terms, &table.signatures);
-        Ok(Self { table, profiles, classes, automaton, scatter, read: Read::default() })
+        let automata = Automata::new(&table.terms, &table.signatures);
+        let keys = Dictionary::default();
+        Ok(Self { table, profiles, classes, keys, automata, kept: vec![], scatter, read: Read::default() })
     }
 
     /// Reads the columns that decide whether a row matters; `all` says whether positions of all rows within the
@@ -196,7 +229,6 @@ impl<'a> Matcher<'a> {
         let mut values: Vec<Option<Values>> = vec![];
         values.resize_with(table.n_early, || None);
         let mut alive = Alive::default();
-        let root = self.automaton.root();
         for row in 0..batch.num_rows() {
             let null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
             // An event without a time is before all windows, and not before any instant.
@@ -205,37 +237,55 @@ impl<'a> Matcher<'a> {
                 continue;
             }
             self.read.events += 1;
-            let at = super::bits::small(row);
             if all {
-                alive.within.push(at);
+                alive.within.push(small(row));
             }
-            let mut state = root;
-            loop {
-                let level = self.automaton.level(state);
-                if state == DEAD || level >= table.n_early {
-                    break;
-                }
-                let values = match &mut values[level] {
-                    Some(values) => values,
-                    slot => {
-                        let Level::Column { path, .. } = &table.levels[level] else {
-                            return Err(bug!("an early level without a column"));
-                        };
-                        let column = column(batch, path)?;
-                        slot.insert(self.classes[level].of(&column)?)
+            let first =
+                if table.n_early > 0 { Some(self.load(0, batch, &mut values)?.class(row)) } else { None };
+            let classes = &self.classes;
+            let holds = |class, literal| classes[0].holds(class, literal as usize);
+            let before = alive.states.len();
+            for at in self.automata.start(first, holds) {
+                let (automaton, mut state) = self.automata.started(at);
+                // What is too old for all that can still hold need not be looked at further.
+                while state != DEAD && time >= self.automata.all[automaton].since(state) {
+                    let level = self.automata.all[automaton].level(state);
+                    if level >= table.n_early {
+                        alive.states.push((small(automaton), state));
+                        break;
                     }
-                };
-                let classes = &self.classes[level];
-                let class = values.class(row);
-                state = self.automaton.step(state, class, |literal| classes.holds(class, literal as usize));
+                    let class = self.load(level, batch, &mut values)?.class(row);
+                    let classes = &self.classes[level];
+                    let holds = |literal: u32| classes.holds(class, literal as usize);
+                    state = self.automata.all[automaton].step(state, class, holds);
+                }
             }
-            if state != DEAD && time >= self.automaton.since(state) {
-                alive.rows.push(at);
-                alive.states.push(state);
+            if alive.states.len() > before {
+                alive.rows.push(small(row));
                 alive.times.push(time);
+                alive.ends.push(small(alive.states.len()));
             }
         }
         Ok(alive)
+    }
+
+    /// The classes of a level's column in a batch.
+    #[inline]
+    fn load<'v>(
+        &mut self,
+        level: usize,
+        batch: &RecordBatch,
+        values: &'v mut [Option<Values>],
+    ) -> Result<&'v Values> {
+        match &mut values[level] {
+            Some(values) => Ok(values),
+            slot => {
+                let Level::Column { path, .. } = &self.table.levels[level] else {
+                    return Err(bug!("an early level without a column"));
+                };
+                Ok(slot.insert(self.classes[level].of(&column(batch, path)?)?))
+            }
+        }
     }
 
     /// Reads the rest of the rows that may matter, given the ordinals of their profiles, and keeps what matters.
@@ -244,7 +294,11 @@ impl<'a> Matcher<'a> {
         let mut inputs = Inputs { table, profiles: self.profiles, batch, ordinals, lookups: HashMap::new() };
         let mut channels = vec![];
         for channel in &table.channels {
-            channels.push(channel.encode(&inputs.evaluate(&channel.expr)?)?);
+            channels.push(if channel.is_of_time {
+                (vec![], None)
+            } else {
+                channel.encode(&inputs.evaluate(&channel.expr)?)?
+            });
         }
         let mut values = vec![];
         for (level, classes) in table.levels.iter().zip(&mut self.classes).skip(table.n_early) {
@@ -260,40 +314,75 @@ impl<'a> Matcher<'a> {
                 Level::Column { .. } => return Err(bug!("a late level with a column")),
             });
         }
-        let mut kept = vec![];
+        let mut found: Vec<u32> = vec![];
         for row in 0..n {
             if ordinals[row] == NOBODY {
                 continue;
             }
-            let mut state = alive.states[row];
-            loop {
-                let level = self.automaton.level(state);
-                if state == DEAD || level >= table.levels.len() {
-                    break;
-                }
-                let classes = &self.classes[level];
-                let class = values[level - table.n_early].class(row);
-                state = self.automaton.step(state, class, |literal| classes.holds(class, literal as usize));
-            }
-            if state == DEAD || alive.times[row] < self.automaton.since(state) {
-                continue;
-            }
-            kept.clear();
-            let wanted = self.automaton.channels(state);
-            if !wanted.is_empty() {
-                // Which of the values are there, then the values.
-                kept.push(0);
-                for (at, channel) in wanted.iter().enumerate() {
-                    let (values, nulls) = &channels[*channel as usize];
-                    kept.push(values[row]);
-                    if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
-                        kept[0] |= 1 << at;
+            let time = alive.times[row];
+            found.clear();
+            for &(automaton, state) in &alive.states[alive.states_of(row)] {
+                let automaton = &mut self.automata.all[automaton as usize];
+                let mut state = state;
+                loop {
+                    let level = automaton.level(state);
+                    if state == DEAD || level >= table.levels.len() {
+                        break;
                     }
+                    let class = values[level - table.n_early].class(row);
+                    let classes = &self.classes[level];
+                    state = automaton.step(state, class, |literal| classes.holds(class, literal as usize));
+                }
+                if state != DEAD && time >= automaton.since(state) {
+                    found.push(automaton.signature(state));
                 }
             }
-            self.scatter.push(ordinals[row], alive.times[row], self.automaton.signature(state), &kept);
+            match &found[..] {
+                [] => {}
+                [signature] => self.keep(row, ordinals[row], time, *signature, &channels),
+                several => match self.automata.combine(several) {
+                    Some(signature) => self.keep(row, ordinals[row], time, signature, &channels),
+                    None => {
+                        for signature in several {
+                            self.keep(row, ordinals[row], time, *signature, &channels);
+                        }
+                    }
+                },
+            }
         }
         Ok(())
+    }
+
+    /// Keeps what matters of a row.
+    #[inline]
+    fn keep(
+        &mut self,
+        row: usize,
+        ordinal: u32,
+        time: i64,
+        signature: u32,
+        channels: &[(Vec<u64>, Option<NullBuffer>)],
+    ) {
+        while self.kept.len() <= signature as usize {
+            let atoms = self.table.signatures.atoms(small(self.kept.len()));
+            self.kept.push(self.table.terms.kept(&atoms));
+        }
+        let kept = &self.kept[signature as usize];
+        let nullable = kept.nullable.then(|| {
+            let valid = |channel: &u32| {
+                let nulls = &channels[*channel as usize].1;
+                nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
+            };
+            let places = kept.channels.iter().enumerate();
+            places.fold(0, |word, (at, channel)| word | u64::from(valid(channel)) << at)
+        });
+        let values = kept.channels.iter().map(|channel| channels[*channel as usize].0[row]);
+        self.scatter.push(ordinal, time, signature, nullable.into_iter().chain(values));
+    }
+
+    /// The ordinals of the profiles with some keys.
+    pub(super) fn ordinals(&mut self, keys: &ArrayRef) -> Result<Vec<u32>> {
+        self.profiles.keys.ordinals(keys, &mut self.keys)
     }
 
     /// Accounts for the memory that was taken.

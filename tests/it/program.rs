@@ -139,3 +139,69 @@ async fn the_program_agrees_with_the_general_plan() {
         assert_eq!(counts(&session).await, expected, "{format}, {threads} threads, {memory_limit:?}");
     }
 }
+
+/// Events with columns of many values that have little to do with each other.
+const WIDE: &str = "SELECT 'p' || (value * 7919 % 2100) AS who,
+    to_timestamp_micros((1781521200 - value * 300) * 1000000) AS at,
+    CASE value * 31 % 5 WHEN 0 THEN 'buy' WHEN 1 THEN 'cart' ELSE 'view' END AS kind,
+    'page ' || (value * 17 % 701) AS page,
+    CASE WHEN value % 3 > 0 THEN 'sku ' || (value * 13 % 503) END AS sku,
+    CAST(value * 37 % 9000 AS DOUBLE) / 100 AS amount
+    FROM generate_series(1, 40000)";
+
+/// Hundreds of conditions on each of these columns, some on two of them at once.
+fn wide_rules() -> Vec<String> {
+    let rule = |at: usize| match at % 8 {
+        0 => format!("did(kind = 'view' AND page = 'page {at}')"),
+        1 => format!("times(sku IN ('sku {}', 'sku {at}'), INTERVAL '90 days') >= 2", at / 2),
+        2 => format!("did(kind = 'buy' AND amount >= {}.255, INTERVAL '40 days')", at % 89),
+        3 => format!("did(page = 'page {}' AND amount < {}.5)", at % 701, at % 90),
+        4 => format!("did(sku = 'sku {}' AND page LIKE 'page {}%')", at % 503, at % 70),
+        5 => format!("sum(amount) FILTER (WHERE page LIKE '%{}%') > {at}.005", at % 100),
+        6 => {
+            format!("did_then(page = 'page {}', amount BETWEEN {} AND {}.5)", at % 701, at % 80, at % 80 + 3)
+        }
+        _ => format!(
+            "window_funnel(INTERVAL '60 days', at, page LIKE 'page {}%', sku LIKE 'sku {}%', kind = 'buy') >= 2",
+            at % 60,
+            at % 50
+        ),
+    };
+    (0..1_600).map(rule).collect()
+}
+
+#[tokio::test]
+async fn conditions_on_columns_that_have_little_in_common_agree_with_the_general_plan() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let session = open(Options { threads: Some(2), ..Options::default() }).await;
+    let profiles = "SELECT 'p' || value AS id FROM generate_series(1, 2000)";
+    run(
+        &session,
+        &format!("COPY ({profiles}) TO '{at}/profiles.parquet'; COPY ({WIDE}) TO '{at}/events.parquet'"),
+    )
+    .await
+    .unwrap();
+    run(
+        &session,
+        &format!(
+            "CREATE EXTERNAL TABLE profiles STORED AS PARQUET LOCATION '{at}/profiles.parquet';
+             CREATE EXTERNAL TABLE events STORED AS PARQUET LOCATION '{at}/events.parquet';
+             CREATE PROFILE STORE world PROFILES profiles KEY (id) EVENTS events KEY (who) TIMESTAMP (at)"
+        ),
+    )
+    .await
+    .unwrap();
+    let rules = wide_rules();
+    let create = |(at, rule): (usize, &String)| format!("CREATE SEGMENT s{at} AS {rule};");
+    run(&session, &rules.iter().enumerate().map(create).collect::<String>()).await.unwrap();
+    let counts = counts(&session).await;
+    assert_eq!(counts.len(), rules.len());
+    for (at, rule) in rules.iter().enumerate().skip(3).step_by(37) {
+        let general =
+            run(&session, &format!("SELECT id FROM matching('world', $r${rule}$r$)")).await.unwrap();
+        assert_eq!(counts[&format!("s{at}")], first_column(&general).len().to_string(), "{rule}");
+    }
+    let met = counts.values().filter(|count| *count != "0").count();
+    assert!(met > 1_000, "only {met} rules have members");
+}

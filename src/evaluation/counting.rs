@@ -1,0 +1,439 @@
+//! The events of one table counted: one walk over each profile's events, newest first, makes leaves true.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::StringArray;
+
+use crate::compile::{Arg, Evaluation, Leaf, Table};
+use crate::error::Result;
+
+use super::bind::BoundAggregate;
+use super::bits::{Lists, small};
+use super::finish::{Facts, Scratch};
+use super::partition::Sorted;
+use super::scatter::Scatter;
+use super::signature::Kept;
+use super::sums::{Below, Kind, Summing};
+use super::table::EventTable;
+
+/// No leaf, no chain.
+const NONE: u32 = u32::MAX;
+
+/// How the events of one table are counted.
+pub(super) struct Counting {
+    evaluation: Arc<Evaluation>,
+    /// The position among the evaluation's tables.
+    at: usize,
+    pub(super) events: Arc<EventTable>,
+    scatters: Vec<Scatter>,
+    /// The counters of each signature: those of all events, of distinct values, and of events with a sequel.
+    counters: Lists,
+    distinct: Lists,
+    with_sequel: Lists,
+    /// What events of each signature may be the sequel of.
+    seconds: Lists,
+    /// Instants since which something is counted, latest first.
+    edges: Vec<i64>,
+    /// For each counter where its rows begin; a row for each count that some leaf asks about, in order.
+    rows: Vec<u32>,
+    /// For each row the chain of leaves that ask for this count.
+    chain: Vec<u32>,
+    /// For each chain and window the leaf that an event in it makes true.
+    leaf: Vec<u32>,
+    /// The leaves of each chain, narrowest window first: each implies the next.
+    chains: Vec<Vec<u32>>,
+    /// The measures of each signature.
+    measures: Lists,
+    sums: Vec<Summing>,
+    /// What is kept of events of each signature.
+    pub(super) kept: Vec<Kept>,
+    /// The aggregates that events of a signature may matter to.
+    feeds: Lists,
+    pub(super) aggregates: Vec<BoundAggregate>,
+    /// For each group, for each signature, which of the group's counts an event is one of.
+    groups: Vec<Vec<u64>>,
+    /// For each group the leaves about it: at least so many, and the leaf.
+    group_leaves: Vec<Vec<(u32, u32)>>,
+    /// The atoms of each signature.
+    atoms: Vec<Vec<u32>>,
+    /// The strings of each channel, where an aggregate takes them.
+    pub(super) texts: Vec<StringArray>,
+}
+
+/// What is known of the profile at hand while its events are walked over.
+#[derive(Default)]
+pub(super) struct Walk {
+    /// Marks what belongs to the profile at hand: what has another stamp is another profile's.
+    stamp: u32,
+    /// For each counter when it was last counted, and its row.
+    counters: Vec<(u32, u32)>,
+    /// For each counter of distinct values those that were met.
+    values: Vec<Vec<u64>>,
+    /// For each second the soonest events of it after the event at hand.
+    seconds: Vec<Soonest>,
+    /// For each measure its sums, and the measures that have any.
+    sums: Vec<super::sums::Sums>,
+    summed: Vec<u32>,
+    by_key: Vec<(u64, i64, u64)>,
+}
+
+/// The soonest events of a kind, walking back in time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Soonest {
+    stamp: u32,
+    /// The last one met,
+    here: i64,
+    /// and the one strictly after it.
+    after: Option<i64>,
+}
+
+impl Soonest {
+    fn after(&self, time: i64, stamp: u32) -> Option<i64> {
+        if self.stamp != stamp {
+            None
+        } else if self.here > time {
+            Some(self.here)
+        } else {
+            self.after
+        }
+    }
+
+    fn meet(&mut self, time: i64, stamp: u32) {
+        if self.stamp != stamp {
+            *self = Self { stamp, here: time, after: None };
+        } else if time < self.here {
+            *self = Self { stamp, here: time, after: Some(self.here) };
+        }
+    }
+}
+
+impl Counting {
+    pub(super) fn new(
+        evaluation: &Arc<Evaluation>,
+        at: usize,
+        events: Arc<EventTable>,
+        scatters: Vec<Scatter>,
+        aggregates: Vec<BoundAggregate>,
+    ) -> Self {
+        let table = &evaluation.tables[at];
+        // The leaves of each counter: count, instant, leaf.
+        let mut asked: Vec<Vec<(u32, i64, u32)>> = vec![vec![]; table.counters.len()];
+        let mut group_leaves = vec![vec![]; table.groups.len()];
+        let mut below: Vec<Vec<Below>> = vec![vec![]; table.measures.len()];
+        let mut edges = vec![];
+        for (position, leaf) in evaluation.leaves.iter().enumerate() {
+            match *leaf {
+                Leaf::Count { table, counter, since, least } if table == at => {
+                    asked[counter].push((least, since, small(position)));
+                    edges.push(since);
+                }
+                Leaf::Below { table, measure, since, bound, or_equal } if table == at => {
+                    below[measure].push(Below { since, bound, or_equal, leaf: small(position), window: 0 });
+                    edges.push(since);
+                }
+                Leaf::Groups { table, group, least } if table == at => {
+                    group_leaves[group].push((least, small(position)));
+                }
+                _ => {}
+            }
+        }
+        edges.sort_unstable_by(|left, right| right.cmp(left));
+        edges.dedup();
+        let (mut rows, mut chain, mut leaf, mut chains) = (vec![], vec![], vec![], vec![]);
+        for asked in &mut asked {
+            rows.push(small(chain.len()));
+            asked.sort_unstable_by(|left, right| left.0.cmp(&right.0).then(right.1.cmp(&left.1)));
+            let most = asked.last().map_or(0, |(least, ..)| *least);
+            for least in 1..=most {
+                let own: Vec<(i64, u32)> =
+                    asked.iter().filter(|leaf| leaf.0 == least).map(|leaf| (leaf.1, leaf.2)).collect();
+                if own.is_empty() {
+                    chain.push(NONE);
+                    continue;
+                }
+                chain.push(small(chains.len()));
+                leaf.extend(
+                    edges.iter().map(|edge| {
+                        own.iter().find(|(since, _)| since <= edge).map_or(NONE, |(_, leaf)| *leaf)
+                    }),
+                );
+                chains.push(own.into_iter().map(|(_, leaf)| leaf).collect());
+            }
+        }
+        rows.push(small(chain.len()));
+        let sums = below.into_iter().zip(&table.measures).map(|(below, measure)| {
+            let kind = match (events.channels[measure.channel].is_float(), measure.mean) {
+                (true, _) => Kind::Float,
+                (false, true) => Kind::WholeToMean,
+                (false, false) => Kind::Whole,
+            };
+            Summing::new(below, &edges, kind, measure.mean)
+        });
+        let sums = sums.collect();
+        let atoms = events.signatures.all();
+        let mut lists: [Lists; 6] = Default::default();
+        let [counters, distinct, with_sequel, seconds, measures, feeds] = &mut lists;
+        let mut of_atom: Vec<Vec<u32>> = vec![vec![]; table.atoms.len()];
+        for (counter, asked) in asked.iter().enumerate() {
+            if !asked.is_empty() {
+                of_atom[table.counters[counter].atom].push(small(counter));
+            }
+        }
+        let mut kept = vec![];
+        for own in &atoms {
+            let all = || own.iter().flat_map(|atom| of_atom[*atom as usize].iter().copied());
+            let counter = |at: &u32| table.counters[*at as usize];
+            counters.push(all().filter(|at| counter(at).distinct.is_none() && counter(at).sequel.is_none()));
+            distinct.push(all().filter(|at| counter(at).distinct.is_some()));
+            with_sequel.push(all().filter(|at| counter(at).sequel.is_some()));
+            let is_second = |at: &usize| holds(own, table.seconds[*at].atom);
+            seconds.push((0..table.seconds.len()).filter(is_second).map(small));
+            let is_summed = |at: &usize| holds(own, table.measures[*at].atom);
+            measures.push((0..table.measures.len()).filter(is_summed).map(small));
+            let is_fed = |at: &usize| feeds_on(&table.aggregates[*at], own);
+            feeds.push((0..table.aggregates.len()).filter(is_fed).map(small));
+            kept.push(events.terms.kept(own));
+        }
+        let groups = table.groups.iter().map(|group| {
+            let mask = |own: &Vec<u32>| {
+                let leaves = group.leaves.iter().enumerate();
+                let counted = leaves.filter(|(_, leaf)| holds(own, table.counters[leaf.counter].atom));
+                counted.fold(0, |mask, (at, _)| mask | 1 << at)
+            };
+            atoms.iter().map(mask).collect()
+        });
+        let groups = groups.collect();
+        let [counters, distinct, with_sequel, seconds, measures, feeds] = lists;
+        let texts = Self::texts(table, &events.channels);
+        Self {
+            evaluation: Arc::clone(evaluation),
+            at,
+            events,
+            scatters,
+            counters,
+            distinct,
+            with_sequel,
+            seconds,
+            edges,
+            rows,
+            chain,
+            leaf,
+            chains,
+            measures,
+            sums,
+            kept,
+            feeds,
+            aggregates,
+            groups,
+            group_leaves,
+            atoms,
+            texts,
+        }
+    }
+
+    pub(super) fn table(&self) -> &Table {
+        &self.evaluation.tables[self.at]
+    }
+
+    /// Whether an event is one of a condition, since an instant.
+    pub(super) fn is_one(&self, event: Sorted, atom: usize, since: i64) -> bool {
+        event.time >= since && holds(&self.atoms[event.signature as usize], atom)
+    }
+
+    /// Walks over the events of a partition's profiles and sets the leaves that are counts.
+    pub(super) fn count(&self, partition: usize, n: usize, scratch: &mut Scratch) -> Result<()> {
+        scratch.partition.load(&self.scatters, partition, n, &self.kept)?;
+        scratch.partition.make(&self.events.channels, &self.events.time_type)?;
+        let walk = &mut scratch.walk;
+        walk.stamp = 0;
+        walk.counters.clear();
+        walk.counters.resize(self.table().counters.len(), (0, 0));
+        walk.values.resize(self.table().counters.len(), vec![]);
+        walk.seconds.clear();
+        walk.seconds.resize(self.table().seconds.len(), Soonest::default());
+        walk.sums.clear();
+        walk.sums.extend(self.sums.iter().map(Summing::nothing));
+        scratch.fed.iter_mut().for_each(Vec::clear);
+        scratch.fed.resize_with(self.table().aggregates.len(), Vec::new);
+        for profile in 0..n {
+            let range = scratch.partition.of(profile);
+            if !range.is_empty() {
+                self.walk(profile, range.clone(), scratch);
+                if !self.aggregates.is_empty() {
+                    self.feed(profile, range.clone(), scratch);
+                }
+                if !self.groups.is_empty() {
+                    self.group(profile, range, scratch);
+                }
+            }
+            if profile % 64 == 63 || profile + 1 == n {
+                scratch.facts.settle(profile / 64);
+            }
+        }
+        for pair in self.chains.iter().flat_map(|chain| chain.windows(2)) {
+            scratch.facts.imply(pair[0], pair[1]);
+        }
+        Ok(())
+    }
+
+    /// The newest event first: the k-th event of a counter that is met is its k-th latest, and the window it falls in
+    /// says which leaf it makes true.
+    fn walk(&self, profile: usize, range: Range<usize>, scratch: &mut Scratch) {
+        let Scratch { partition, walk, facts, .. } = scratch;
+        walk.stamp += 1;
+        let n_edges = self.edges.len();
+        let mut window = 0;
+        for at in range.rev() {
+            let event = partition.events[at];
+            while window < n_edges && event.time < self.edges[window] {
+                window += 1;
+            }
+            if window == n_edges {
+                break;
+            }
+            let signature = event.signature as usize;
+            for &counter in self.counters.get(signature) {
+                self.count_one(counter, window, profile, walk, facts);
+            }
+            for &measure in self.measures.get(signature) {
+                let channel = self.table().measures[measure as usize].channel;
+                let Some(value) = partition.value(at, channel, &self.kept) else { continue };
+                if self.sums[measure as usize].add(&mut walk.sums[measure as usize], window, value) {
+                    walk.summed.push(measure);
+                }
+            }
+            for &counter in self.distinct.get(signature) {
+                let Some(channel) = self.table().counters[counter as usize].distinct else { continue };
+                let Some(value) = partition.value(at, channel, &self.kept) else { continue };
+                let met = &mut walk.values[counter as usize];
+                if walk.counters[counter as usize].0 != walk.stamp {
+                    met.clear();
+                }
+                // No more values are met than some leaf counts, so that looking through them is quick; the last one is
+                // the most likely.
+                if !met.iter().rev().any(|known| *known == value) && !self.is_full(counter, walk) {
+                    walk.values[counter as usize].push(value);
+                    self.count_one(counter, window, profile, walk, facts);
+                }
+            }
+            if event.time != i64::MIN {
+                for &counter in self.with_sequel.get(signature) {
+                    if !self.is_full(counter, walk) && self.has_sequel(counter, event.time, walk) {
+                        self.count_one(counter, window, profile, walk, facts);
+                    }
+                }
+                for &second in self.seconds.get(signature) {
+                    if event.time >= self.table().seconds[second as usize].since {
+                        walk.seconds[second as usize].meet(event.time, walk.stamp);
+                    }
+                }
+            }
+        }
+        while let Some(measure) = walk.summed.pop() {
+            let sums = &mut walk.sums[measure as usize];
+            self.sums[measure as usize].compare(sums, |leaf| facts.set(leaf, profile));
+        }
+    }
+
+    /// Counts an event.
+    #[inline]
+    fn count_one(&self, counter: u32, window: usize, profile: usize, walk: &mut Walk, facts: &mut Facts) {
+        let (first, last) = (self.rows[counter as usize], self.rows[counter as usize + 1]);
+        let (stamp, row) = &mut walk.counters[counter as usize];
+        if *stamp != walk.stamp {
+            (*stamp, *row) = (walk.stamp, first);
+        }
+        if *row == last {
+            return;
+        }
+        let chain = self.chain[*row as usize];
+        *row += 1;
+        if chain != NONE {
+            let leaf = self.leaf[chain as usize * self.edges.len() + window];
+            if leaf != NONE {
+                facts.set(leaf, profile);
+            }
+        }
+    }
+
+    /// Whether no leaf asks for more events of a counter than the profile at hand has.
+    #[inline]
+    fn is_full(&self, counter: u32, walk: &Walk) -> bool {
+        let (stamp, row) = walk.counters[counter as usize];
+        stamp == walk.stamp && row == self.rows[counter as usize + 1]
+    }
+
+    /// Whether an event of the profile at hand is followed as a counter asks.
+    fn has_sequel(&self, counter: u32, time: i64, walk: &Walk) -> bool {
+        let Some(sequel) = self.table().counters[counter as usize].sequel else { return false };
+        let sequel = &self.table().sequels[sequel];
+        let soonest = walk.seconds[sequel.second].after(time, walk.stamp);
+        let within = |second: i64| sequel.within.as_ref().is_none_or(|span| second <= span.reach(time));
+        match sequel.missing_at {
+            None => soonest.is_some_and(within),
+            Some(now) => {
+                let over = sequel.within.as_ref().is_none_or(|span| span.over(time) <= now);
+                over && !soonest.is_some_and(within)
+            }
+        }
+    }
+
+    /// Remembers which events matter to which aggregates.
+    fn feed(&self, profile: usize, range: Range<usize>, scratch: &mut Scratch) {
+        for at in range {
+            let event = scratch.partition.events[at];
+            for &aggregate in self.feeds.get(event.signature as usize) {
+                if event.time >= self.table().aggregates[aggregate as usize].since {
+                    scratch.fed[aggregate as usize].push((small(profile), small(at)));
+                }
+            }
+        }
+    }
+
+    /// For how many groups of a profile's events each group rule holds.
+    fn group(&self, profile: usize, range: Range<usize>, scratch: &mut Scratch) {
+        let Scratch { partition, walk, facts, .. } = scratch;
+        for ((group, masks), leaves) in self.table().groups.iter().zip(&self.groups).zip(&self.group_leaves) {
+            let by_key = &mut walk.by_key;
+            by_key.clear();
+            for at in range.clone() {
+                let event = partition.events[at];
+                let mask = masks[event.signature as usize];
+                if mask != 0
+                    && let Some(key) = partition.value(at, group.key, &self.kept)
+                {
+                    by_key.push((key, event.time, mask));
+                }
+            }
+            by_key.sort_unstable();
+            let mut found = 0_u32;
+            let mut counts = vec![0_u32; group.leaves.len()];
+            for own in by_key.chunk_by(|left, right| left.0 == right.0) {
+                counts.fill(0);
+                for (_, time, mask) in own {
+                    for (at, leaf) in group.leaves.iter().enumerate() {
+                        counts[at] += u32::from(mask >> at & 1 == 1 && *time >= leaf.since);
+                    }
+                }
+                let met = |at: usize| counts[at] >= group.leaves[at].least;
+                found += u32::from(group.rule.holds(&met));
+            }
+            for (least, leaf) in leaves {
+                if found >= *least {
+                    facts.set(*leaf, profile);
+                }
+            }
+        }
+    }
+}
+
+/// Whether an event with these atoms may matter to an aggregate.
+fn feeds_on(aggregate: &crate::compile::Aggregate, atoms: &[u32]) -> bool {
+    let condition = |arg: &Arg| matches!(arg, Arg::Condition(atom, _) if holds(atoms, *atom));
+    holds(atoms, aggregate.atom) && (!aggregate.matching || aggregate.args.iter().any(condition))
+}
+
+fn holds(atoms: &[u32], atom: usize) -> bool {
+    atoms.binary_search(&small(atom)).is_ok()
+}
