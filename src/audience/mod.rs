@@ -112,25 +112,28 @@ impl Audiences {
 
     /// What [`commit`](Self::commit) would do, without doing it.
     pub async fn compare(&self, run: &Run) -> Result<Vec<Outcome>> {
-        let evaluator = self.evaluator(run)?;
+        once_each(run)?;
         let state = self.log.load().await?;
+        let is_stored = |(segment, _): &(String, RoaringBitmap)| state.segments.contains_key(segment);
+        // Bringing the keys in order pays for those alone that are compared with something.
+        let evaluator = run.members.iter().any(is_stored).then(|| self.evaluator(run)).transpose()?;
         let members = run.members.iter();
         let each: Vec<_> = members
             .map(|(segment, members)| {
-                (segment.clone(), members.clone(), state.segments.get(segment).cloned())
+                let stored = evaluator.clone().zip(state.segments.get(segment).cloned());
+                (segment.clone(), members.len(), stored.map(|stored| (stored, members.clone())))
             })
             .collect();
         let compared = iter(each)
-            .map(|(segment, members, before)| {
-                let evaluator = evaluator.clone();
-                async move {
-                    let name = segment.clone();
-                    let change =
-                        on_its_own(
-                            async move { evaluator.compare(&segment, before.as_deref(), &members).await },
-                        );
-                    Outcome { segment: name, change: change.await }
-                }
+            .map(|(segment, n_members, stored)| async move {
+                let Some(((evaluator, before), members)) = stored else {
+                    let change = Change { members: n_members, entered: n_members, exited: 0 };
+                    return Outcome { segment, change: Ok(change) };
+                };
+                let name = segment.clone();
+                let change =
+                    on_its_own(async move { evaluator.compare(&segment, Some(&before), &members).await });
+                Outcome { segment: name, change: change.await }
             })
             .buffered(at_once());
         Ok(compared.collect().await)
@@ -208,10 +211,7 @@ impl Audiences {
     }
 
     fn evaluator(&self, run: &Run) -> Result<Evaluator> {
-        let mut names = HashSet::new();
-        if let Some((twice, _)) = run.members.iter().find(|(segment, _)| !names.insert(segment)) {
-            return Err(bug!("the segment `{twice}` was evaluated twice in one run"));
-        }
+        once_each(run)?;
         let members = run.members.iter().map(|(_, members)| members);
         Ok(Evaluator {
             layout: Arc::clone(&self.layout),
@@ -330,6 +330,15 @@ fn report(run: &Run, prepared: &[Prepared]) -> Result<serde_json::Value> {
         figures: run.figures.clone(),
     };
     serde_json::to_value(report).map_err(|e| bug!("the report of an evaluation is no JSON: {e}"))
+}
+
+/// Refuses a run with two results for one segment.
+fn once_each(run: &Run) -> Result<()> {
+    let mut names = HashSet::new();
+    match run.members.iter().find(|(segment, _)| !names.insert(segment)) {
+        None => Ok(()),
+        Some((twice, _)) => Err(bug!("the segment `{twice}` was evaluated twice in one run")),
+    }
 }
 
 /// The instant as the table keeps it.

@@ -1,6 +1,6 @@
 //! The keys of a run in order, so that each segment meets its stored rows by walking both once.
 
-use arrow::array::{Array, ArrayRef, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
 use arrow::compute::{SortOptions, cast, sort_to_indices, take};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
@@ -44,10 +44,11 @@ impl Population {
         if unordered.null_count() > 0 {
             return Err(bug!("a member has a null key"));
         }
-        let order = sort_to_indices(&unordered, Some(SortOptions::default()), None).map_err(arrow)?;
-        if whole && order.values().is_sorted() {
+        let order = ordered(&unordered)?;
+        if whole && order.is_sorted() {
             return Self { keys: unordered, places: Places::Same }.distinct();
         }
+        let order = UInt32Array::from(order);
         let keys = take(&unordered, &order, None).map_err(arrow)?;
         let mut table = vec![0; all.max().map_or(0, |last| last as usize + 1)];
         for (place, &at) in (0..).zip(order.values()) {
@@ -69,12 +70,53 @@ impl Population {
         match &self.places {
             Places::Same => members.iter().collect(),
             Places::Table(table) => {
-                let mut places: Vec<u32> = members.iter().map(|at| table[at as usize]).collect();
-                places.sort_unstable();
-                places
+                let is_dense = members.len() > self.keys.len() as u64 / 64;
+                in_order(members.iter().map(|at| table[at as usize]), self.keys.len(), is_dense)
             }
         }
     }
+}
+
+/// The positions of keys in the keys' order.
+fn ordered(keys: &ArrayRef) -> Result<Vec<u32>> {
+    let Some(texts) = keys.as_string_view_opt() else {
+        let order = sort_to_indices(keys, Some(SortOptions::default()), None).map_err(arrow)?;
+        return Ok(order.values().to_vec());
+    };
+    // The first bytes as a number tell nearly all texts apart, without a look at the texts.
+    let beginning = |text: &str| {
+        let mut bytes = [0; 8];
+        let n = text.len().min(8);
+        bytes[..n].copy_from_slice(&text.as_bytes()[..n]);
+        u64::from_be_bytes(bytes)
+    };
+    let texts_of = |at: u32| texts.value(at as usize);
+    let mut order: Vec<(u64, u32)> =
+        (0..).zip(0..texts.len()).map(|(at, _)| (beginning(texts_of(at)), at)).collect();
+    order.sort_unstable_by(|left, right| {
+        left.0.cmp(&right.0).then_with(|| texts_of(left.1).cmp(texts_of(right.1)))
+    });
+    Ok(order.into_iter().map(|(_, at)| at).collect())
+}
+
+/// Different numbers below `n`, in order: many of them are marked, few are sorted.
+fn in_order(numbers: impl Iterator<Item = u32>, n: usize, is_dense: bool) -> Vec<u32> {
+    if !is_dense {
+        let mut numbers: Vec<u32> = numbers.collect();
+        numbers.sort_unstable();
+        return numbers;
+    }
+    let mut out = vec![];
+    let mut marks = vec![0_u64; n.div_ceil(64)];
+    numbers.for_each(|number| marks[number as usize / 64] |= 1 << (number % 64));
+    for (word, first) in marks.into_iter().zip((0..).step_by(64)) {
+        let mut left = word;
+        while left != 0 {
+            out.push(first + left.trailing_zeros());
+            left &= left - 1;
+        }
+    }
+    out
 }
 
 /// Compares a key of `left` to one of `right`.
@@ -91,7 +133,7 @@ pub(super) fn arrow(error: ArrowError) -> Error {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{AsArray, StringArray};
+    use arrow::array::StringArray;
 
     use super::*;
 
@@ -107,6 +149,27 @@ mod tests {
         let keys: Vec<_> = population.keys.as_string_view().iter().flatten().collect();
         assert_eq!(keys, ["a", "b", "c", "d"]);
         assert_eq!(population.places(&[0, 1, 4].into()), [0, 1, 3]);
+    }
+
+    #[test]
+    fn texts_that_begin_alike_are_told_apart() {
+        let keys = ["profile-2", "profile-10", "profile-", "profile-1", "p", "profile-\u{0}", "é"];
+        let population = population(&keys, &[&[0, 1, 2, 3, 4, 5, 6]]).unwrap();
+        let found: Vec<_> = population.keys.as_string_view().iter().flatten().collect();
+        let mut expected = keys;
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn many_and_few_come_in_the_same_order() {
+        for step in [1, 7, 64, 900] {
+            let expected: Vec<u32> = (0..5_000).step_by(step).collect();
+            for is_dense in [false, true] {
+                assert_eq!(in_order(expected.iter().rev().copied(), 5_000, is_dense), expected);
+                assert_eq!(in_order(std::iter::empty(), 5_000, is_dense), []);
+            }
+        }
     }
 
     #[test]
