@@ -39,6 +39,20 @@ pub(super) fn is_command(node: &Extension) -> bool {
     node.node.as_any().is::<CommandNode>()
 }
 
+/// Runs a plan that is a command and nothing else: for that nothing has to be planned.
+pub(super) fn run(plan: &LogicalPlan) -> Option<SendableRecordBatchStream> {
+    let LogicalPlan::Extension(Extension { node }) = plan else { return None };
+    let command = node.as_any().downcast_ref::<CommandNode>()?;
+    Some(rows(Arc::clone(command.schema.inner()), &command.action))
+}
+
+/// The one batch that an action yields, once somebody asks for it.
+fn rows(schema: SchemaRef, action: &Action) -> SendableRecordBatchStream {
+    let action = Arc::clone(action);
+    let batch = async move { Ok(action().await?) };
+    Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::once(batch)))
+}
+
 struct CommandNode {
     text: String,
     schema: DFSchemaRef,
@@ -190,8 +204,6 @@ impl ExecutionPlan for CommandExec {
     }
 
     fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let action = Arc::clone(&self.action);
-        let batch = async move { Ok(action().await?) };
-        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), futures::stream::once(batch))))
+        Ok(rows(Arc::clone(&self.schema), &self.action))
     }
 }

@@ -12,6 +12,7 @@ mod execute;
 mod expand;
 mod import;
 mod ingest;
+mod interrupt;
 mod layouts;
 mod listing;
 mod names;
@@ -235,19 +236,19 @@ impl Engine {
         &self.layouts
     }
 
-    /// A declared table, opened once a version where that shows all there is.
-    async fn open_table(
+    /// A declared table, opened once a version where that shows all there is; only then a state is needed.
+    async fn open_table<'s>(
         &self,
         table: &source::Table,
         version: u64,
-        state: &SessionState,
+        state: impl FnOnce() -> &'s SessionState,
     ) -> Result<Arc<dyn TableProvider>> {
         let key = (table.name.clone(), version);
         let known = self.tables.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if let Some(provider) = known {
             return Ok(provider);
         }
-        let provider = source::open(table, state).await?;
+        let provider = source::open(table, state()).await?;
         if !table.stays_open() {
             return Ok(provider);
         }

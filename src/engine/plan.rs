@@ -17,6 +17,7 @@ use crate::error::{Error, Result, from_datafusion_in};
 use crate::statement::{Command, Statement};
 
 use super::execute::{self, Task};
+use super::interrupt::interruptible;
 use super::queries::Running;
 use super::scope::Scope;
 use super::{Answer, Session, command, expand, permission, placed};
@@ -124,9 +125,14 @@ impl Planned {
 
     /// Runs what was entered into the list of queries already.
     pub(super) async fn start(&self, mut running: Running) -> Result<Answer> {
+        let stop = running.query().stop().clone();
         let started = running.during(async {
+            if let Some(rows) = command::run(&self.plan) {
+                return Ok(rows);
+            }
             let state = self.scope.state();
             let physical = state.create_physical_plan(&self.plan).await?;
+            let physical = interruptible(physical, &stop)?;
             Ok(execute_stream(physical, state.task_ctx())?)
         });
         let rows = started.await.map_err(|error| placed(error, &self.statement))?;

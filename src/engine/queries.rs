@@ -154,6 +154,11 @@ impl Query {
         self.running.load(Ordering::Relaxed)
     }
 
+    /// Says when it is to stop, or has ended.
+    pub(super) fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
     pub(super) fn set_running(&self) {
         self.running.store(true, Ordering::Relaxed);
     }
@@ -234,6 +239,8 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.queries.locked().remove(&self.query.id);
+        // Whatever still works for it works for nobody.
+        self.query.stop.cancel();
         if !self.told {
             return;
         }

@@ -140,7 +140,7 @@ impl Scope {
         let Some(entry) = self.snapshot.get(warehouse::Kind::Table, name) else { return Ok(None) };
         match &*self.engine.typed::<Relation>(entry)? {
             Relation::Table(table) => {
-                let files = self.engine.open_table(table, entry.version, self.base()).await?;
+                let files = self.engine.open_table(table, entry.version, || self.base()).await?;
                 if !self.engine.keeps(table) {
                     return Ok(Some(files));
                 }

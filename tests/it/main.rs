@@ -16,6 +16,7 @@ mod errors;
 mod evaluate;
 mod fuzz;
 mod import;
+mod interrupt;
 mod layout;
 mod processes;
 mod program;
