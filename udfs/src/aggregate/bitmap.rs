@@ -3,6 +3,7 @@
 use datafusion::common::Result;
 use roaring::RoaringTreemap;
 
+use super::call::Call;
 use super::summary::Summary;
 use crate::kernel::bitmap;
 use crate::scalar::encoded::Decode;
@@ -10,6 +11,12 @@ use crate::scalar::encoded::Decode;
 /// A union: of nothing it is empty.
 impl Summary for RoaringTreemap {
     type Options = ();
+
+    const DEFAULT: () = ();
+
+    fn options(_: &Call) -> Result<()> {
+        Ok(())
+    }
 
     fn empty(_: &()) -> Result<Self> {
         Ok(Self::new())
@@ -32,6 +39,12 @@ impl Summary for RoaringTreemap {
 /// An intersection: of nothing there is none.
 impl Summary for Option<RoaringTreemap> {
     type Options = ();
+
+    const DEFAULT: () = ();
+
+    fn options(_: &Call) -> Result<()> {
+        Ok(())
+    }
 
     fn empty(_: &()) -> Result<Self> {
         Ok(None)

@@ -2,22 +2,21 @@
 
 use std::sync::Arc;
 
-use arrow::array::AsArray;
+use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Int64Type};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::Result;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 use roaring::RoaringTreemap;
 
-use super::call::Call;
-use super::function::{Aggregate, udaf};
-use super::summary::{SummaryGroups, empty_summary};
+use super::function::udaf;
+use super::summary::{Collect, Collected};
 use crate::args::{plain, wrong_arity, wrong_type};
 use crate::scalar::bitmap::id;
 
 /// `bitmap_build(id)`
 pub fn bitmap_build_udaf() -> Arc<AggregateUDF> {
-    udaf::<BitmapBuild>()
+    udaf::<Collected<BitmapBuild>>()
 }
 
 #[user_doc(
@@ -41,9 +40,9 @@ Functions that take a bitmap read Roaring's 32-bit format as well.",
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct BitmapBuild;
 
-impl Aggregate for BitmapBuild {
+impl Collect for BitmapBuild {
     const NAME: &'static str = "bitmap_build";
-    type Groups = SummaryGroups<RoaringTreemap>;
+    type State = RoaringTreemap;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
@@ -57,21 +56,11 @@ impl Aggregate for BitmapBuild {
         }
     }
 
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::LargeBinary)
-    }
-
-    fn empty(_: &DataType) -> Result<ScalarValue> {
-        empty_summary::<RoaringTreemap>(&())
-    }
-
-    fn bind(_: &Call) -> Result<Self::Groups> {
-        Ok(SummaryGroups::of_values((), |states, rows, values| {
-            let ids = values.as_primitive::<Int64Type>();
-            for (row, group) in rows {
-                states[*group].insert(id(Self::NAME, ids.value(*row))?);
-            }
-            Ok(())
-        }))
+    fn update(states: &mut [RoaringTreemap], rows: &[(usize, usize)], values: &ArrayRef) -> Result<()> {
+        let ids = values.as_primitive::<Int64Type>();
+        for (row, group) in rows {
+            states[*group].insert(id(Self::NAME, ids.value(*row))?);
+        }
+        Ok(())
     }
 }

@@ -8,14 +8,13 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 use roaring::RoaringTreemap;
 
-use super::call::Call;
-use super::function::{Aggregate, udaf};
-use super::summary::SummaryGroups;
+use super::function::udaf;
+use super::summary::{Collect, Collected};
 use crate::scalar::encoded::coerce_one;
 
 /// `bitmap_intersect_agg(bitmap)`
 pub fn bitmap_intersect_agg_udaf() -> Arc<AggregateUDF> {
-    udaf::<BitmapIntersectAgg>()
+    udaf::<Collected<BitmapIntersectAgg>>()
 }
 
 #[user_doc(
@@ -37,9 +36,9 @@ pub fn bitmap_intersect_agg_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct BitmapIntersectAgg;
 
-impl Aggregate for BitmapIntersectAgg {
+impl Collect for BitmapIntersectAgg {
     const NAME: &'static str = "bitmap_intersect_agg";
-    type Groups = SummaryGroups<Option<RoaringTreemap>>;
+    type State = Option<RoaringTreemap>;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
@@ -47,13 +46,5 @@ impl Aggregate for BitmapIntersectAgg {
 
     fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         coerce_one::<RoaringTreemap>(Self::NAME, "bitmap", types)
-    }
-
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::LargeBinary)
-    }
-
-    fn bind(_: &Call) -> Result<Self::Groups> {
-        Ok(SummaryGroups::of_summaries(()))
     }
 }

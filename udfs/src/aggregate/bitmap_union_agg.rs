@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::Result;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 use roaring::RoaringTreemap;
 
-use super::call::Call;
-use super::function::{Aggregate, udaf};
-use super::summary::{SummaryGroups, empty_summary};
+use super::function::udaf;
+use super::summary::{Collect, Collected};
 use crate::scalar::encoded::coerce_one;
 
 /// `bitmap_union_agg(bitmap)`
 pub fn bitmap_union_agg_udaf() -> Arc<AggregateUDF> {
-    udaf::<BitmapUnionAgg>()
+    udaf::<Collected<BitmapUnionAgg>>()
 }
 
 #[user_doc(
@@ -37,9 +36,9 @@ pub fn bitmap_union_agg_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct BitmapUnionAgg;
 
-impl Aggregate for BitmapUnionAgg {
+impl Collect for BitmapUnionAgg {
     const NAME: &'static str = "bitmap_union_agg";
-    type Groups = SummaryGroups<RoaringTreemap>;
+    type State = RoaringTreemap;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
@@ -47,17 +46,5 @@ impl Aggregate for BitmapUnionAgg {
 
     fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         coerce_one::<RoaringTreemap>(Self::NAME, "bitmap", types)
-    }
-
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::LargeBinary)
-    }
-
-    fn empty(_: &DataType) -> Result<ScalarValue> {
-        empty_summary::<RoaringTreemap>(&())
-    }
-
-    fn bind(_: &Call) -> Result<Self::Groups> {
-        Ok(SummaryGroups::of_summaries(()))
     }
 }

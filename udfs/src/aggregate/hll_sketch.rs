@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::Result;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
-use super::call::Call;
-use super::function::{Aggregate, udaf};
-use super::sketch::{coerce_values, items, option};
-use super::summary::{SummaryGroups, empty_summary};
-use crate::kernel::hll::{DEFAULT_LG_K, Hll, LG_K};
+use super::function::udaf;
+use super::sketch::{coerce_values, items};
+use super::summary::{Collect, Collected};
+use crate::kernel::hll::Hll;
 
 /// `hll_sketch(value [, lg_k])`
 pub fn hll_sketch_udaf() -> Arc<AggregateUDF> {
-    udaf::<HllSketch>()
+    udaf::<Collected<HllSketch>>()
 }
 
 #[user_doc(
@@ -45,9 +45,9 @@ pub fn hll_sketch_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct HllSketch;
 
-impl Aggregate for HllSketch {
+impl Collect for HllSketch {
     const NAME: &'static str = "hll_sketch";
-    type Groups = SummaryGroups<Hll>;
+    type State = Hll;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
@@ -57,20 +57,10 @@ impl Aggregate for HllSketch {
         coerce_values(Self::NAME, "lg_k", types)
     }
 
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::LargeBinary)
-    }
-
-    fn empty(_: &DataType) -> Result<ScalarValue> {
-        empty_summary::<Hll>(&DEFAULT_LG_K)
-    }
-
-    fn bind(call: &Call) -> Result<Self::Groups> {
-        Ok(SummaryGroups::of_values(option(call, "lg_k", &LG_K, DEFAULT_LG_K)?, |states, rows, values| {
-            items(rows, values, |group, item| {
-                states[group].update(item);
-                Ok(())
-            })
-        }))
+    fn update(states: &mut [Hll], rows: &[(usize, usize)], values: &ArrayRef) -> Result<()> {
+        items(rows, values, |group, item| {
+            states[group].update(item);
+            Ok(())
+        })
     }
 }

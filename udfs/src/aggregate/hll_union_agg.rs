@@ -3,20 +3,19 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::Result;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 use datasketches::hll::HllSketch;
 
-use super::call::Call;
-use super::function::{Aggregate, udaf};
-use super::sketch::{coerce_sketches, option};
-use super::summary::{SummaryGroups, empty_summary};
-use crate::kernel::hll::{DEFAULT_LG_K, Hll, LG_K};
+use super::function::udaf;
+use super::sketch::coerce_sketches;
+use super::summary::{Collect, Collected};
+use crate::kernel::hll::Hll;
 
 /// `hll_union_agg(sketch [, lg_k])`
 pub fn hll_union_agg_udaf() -> Arc<AggregateUDF> {
-    udaf::<HllUnionAgg>()
+    udaf::<Collected<HllUnionAgg>>()
 }
 
 #[user_doc(
@@ -42,9 +41,9 @@ pub fn hll_union_agg_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct HllUnionAgg;
 
-impl Aggregate for HllUnionAgg {
+impl Collect for HllUnionAgg {
     const NAME: &'static str = "hll_union_agg";
-    type Groups = SummaryGroups<Hll>;
+    type State = Hll;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
@@ -52,17 +51,5 @@ impl Aggregate for HllUnionAgg {
 
     fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         coerce_sketches::<HllSketch>(Self::NAME, "lg_k", types)
-    }
-
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::LargeBinary)
-    }
-
-    fn empty(_: &DataType) -> Result<ScalarValue> {
-        empty_summary::<Hll>(&DEFAULT_LG_K)
-    }
-
-    fn bind(call: &Call) -> Result<Self::Groups> {
-        Ok(SummaryGroups::of_summaries(option(call, "lg_k", &LG_K, DEFAULT_LG_K)?))
     }
 }

@@ -2,22 +2,21 @@
 
 use std::sync::Arc;
 
-use arrow::array::AsArray;
+use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Float64Type};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::Result;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
-use super::call::Call;
-use super::function::{Aggregate, udaf};
-use super::sketch::{option, with_option};
-use super::summary::{SummaryGroups, empty_summary};
+use super::function::udaf;
+use super::sketch::with_option;
+use super::summary::{Collect, Collected};
 use crate::args::{plain, wrong_type};
-use crate::kernel::kll::{self, DEFAULT_K, K, Kll};
+use crate::kernel::kll::{self, Kll};
 
 /// `kll_sketch(value [, k])`
 pub fn kll_sketch_udaf() -> Arc<AggregateUDF> {
-    udaf::<KllSketch>()
+    udaf::<Collected<KllSketch>>()
 }
 
 #[user_doc(
@@ -43,9 +42,9 @@ pub fn kll_sketch_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct KllSketch;
 
-impl Aggregate for KllSketch {
+impl Collect for KllSketch {
     const NAME: &'static str = "kll_sketch";
-    type Groups = SummaryGroups<Kll>;
+    type State = Kll;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
@@ -59,19 +58,9 @@ impl Aggregate for KllSketch {
         Ok(std::iter::once(DataType::Float64).chain(option).collect())
     }
 
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::LargeBinary)
-    }
-
-    fn empty(_: &DataType) -> Result<ScalarValue> {
-        empty_summary::<Kll>(&DEFAULT_K)
-    }
-
-    fn bind(call: &Call) -> Result<Self::Groups> {
-        Ok(SummaryGroups::of_values(option(call, "k", &K, DEFAULT_K)?, |states, rows, values| {
-            let values = values.as_primitive::<Float64Type>();
-            rows.iter().for_each(|(row, group)| kll::update(&mut states[*group], values.value(*row)));
-            Ok(())
-        }))
+    fn update(states: &mut [Kll], rows: &[(usize, usize)], values: &ArrayRef) -> Result<()> {
+        let values = values.as_primitive::<Float64Type>();
+        rows.iter().for_each(|(row, group)| kll::update(&mut states[*group], values.value(*row)));
+        Ok(())
     }
 }

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::Result;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
-use super::call::Call;
-use super::function::{Aggregate, udaf};
-use super::sketch::{coerce_sketches, option};
-use super::summary::{SummaryGroups, empty_summary};
-use crate::kernel::kll::{DEFAULT_K, K, Kll};
+use super::function::udaf;
+use super::sketch::coerce_sketches;
+use super::summary::{Collect, Collected};
+use crate::kernel::kll::Kll;
 
 /// `kll_union_agg(sketch [, k])`
 pub fn kll_union_agg_udaf() -> Arc<AggregateUDF> {
-    udaf::<KllUnionAgg>()
+    udaf::<Collected<KllUnionAgg>>()
 }
 
 #[user_doc(
@@ -41,9 +40,9 @@ pub fn kll_union_agg_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct KllUnionAgg;
 
-impl Aggregate for KllUnionAgg {
+impl Collect for KllUnionAgg {
     const NAME: &'static str = "kll_union_agg";
-    type Groups = SummaryGroups<Kll>;
+    type State = Kll;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
@@ -51,17 +50,5 @@ impl Aggregate for KllUnionAgg {
 
     fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         coerce_sketches::<Kll>(Self::NAME, "k", types)
-    }
-
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::LargeBinary)
-    }
-
-    fn empty(_: &DataType) -> Result<ScalarValue> {
-        empty_summary::<Kll>(&DEFAULT_K)
-    }
-
-    fn bind(call: &Call) -> Result<Self::Groups> {
-        Ok(SummaryGroups::of_summaries(option(call, "k", &K, DEFAULT_K)?))
     }
 }

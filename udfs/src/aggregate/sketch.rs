@@ -16,7 +16,7 @@ use super::call::Call;
 use super::summary::Summary;
 use crate::args::{plain, wrong_arity, wrong_type};
 use crate::kernel::corrupt::Corrupt;
-use crate::kernel::hll::Hll;
+use crate::kernel::hll::{self, Hll};
 use crate::kernel::kll::{self, Kll};
 use crate::kernel::theta::{self, Theta};
 use crate::scalar::encoded::{Decode, coerce_encoded};
@@ -80,14 +80,14 @@ pub(crate) fn with_option<'a>(
 ) -> Result<(&'a DataType, Option<DataType>)> {
     match types {
         [first] => Ok((first, None)),
-        [first, found] if found.is_integer() => Ok((first, Some(DataType::Int64))),
+        [first, found] if plain(found).is_integer() => Ok((first, Some(DataType::Int64))),
         [_, found] => Err(wrong_type(function, option, "a whole number", found)),
         _ => wrong_arity(function, &format!("({argument} [, {option}])"), types.len()),
     }
 }
 
 /// The option of a call, or what it is if left out.
-pub(crate) fn option<T: TryFrom<i64> + Copy + PartialOrd + std::fmt::Display>(
+fn option<T: TryFrom<i64> + Copy + PartialOrd + std::fmt::Display>(
     call: &Call,
     name: &str,
     range: &RangeInclusive<T>,
@@ -154,6 +154,12 @@ pub(crate) fn items(
 impl Summary for Theta {
     type Options = u8;
 
+    const DEFAULT: u8 = theta::DEFAULT_LG_K;
+
+    fn options(call: &Call) -> Result<u8> {
+        option(call, "lg_k", &theta::LG_K, Self::DEFAULT)
+    }
+
     fn empty(lg_k: &u8) -> Result<Self> {
         Ok(Self::new(*lg_k))
     }
@@ -174,6 +180,12 @@ impl Summary for Theta {
 /// An intersection: of nothing there is none.
 impl Summary for Option<CompactThetaSketch> {
     type Options = ();
+
+    const DEFAULT: () = ();
+
+    fn options(_: &Call) -> Result<()> {
+        Ok(())
+    }
 
     fn empty(_: &()) -> Result<Self> {
         Ok(None)
@@ -202,6 +214,12 @@ impl Summary for Option<CompactThetaSketch> {
 impl Summary for Hll {
     type Options = u8;
 
+    const DEFAULT: u8 = hll::DEFAULT_LG_K;
+
+    fn options(call: &Call) -> Result<u8> {
+        option(call, "lg_k", &hll::LG_K, Self::DEFAULT)
+    }
+
     fn empty(lg_k: &u8) -> Result<Self> {
         Self::new(*lg_k).map_err(not_combined)
     }
@@ -222,6 +240,12 @@ impl Summary for Hll {
 
 impl Summary for Kll {
     type Options = u16;
+
+    const DEFAULT: u16 = kll::DEFAULT_K;
+
+    fn options(call: &Call) -> Result<u16> {
+        option(call, "k", &kll::K, Self::DEFAULT)
+    }
 
     fn empty(k: &u16) -> Result<Self> {
         kll::new(*k).map_err(not_combined)

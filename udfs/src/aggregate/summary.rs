@@ -2,20 +2,28 @@
 //! rows one by one and can be merged with another.
 
 use std::fmt::Debug;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, LargeBinaryBuilder};
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
+use datafusion::logical_expr::{Documentation, EmitTo, GroupsAccumulator};
 
+use super::call::Call;
 use super::events::truths;
-use super::function::Groups;
+use super::function::{Aggregate, Groups};
 
 /// The value of a group.
 pub(crate) trait Summary: Debug + Sized + Send + Sync + 'static {
     /// What the constants of a call say.
     type Options: Debug + Send + Sync;
+
+    /// What they say where there are none.
+    const DEFAULT: Self::Options;
+
+    /// Reads the constants of a call.
+    fn options(call: &Call) -> Result<Self::Options>;
 
     /// The value of a group that has no rows.
     fn empty(options: &Self::Options) -> Result<Self>;
@@ -30,8 +38,57 @@ pub(crate) trait Summary: Debug + Sized + Send + Sync + 'static {
     fn size(&self) -> usize;
 }
 
-/// How rows are taken in: each is a row of the first argument, never NULL, and the group it belongs to.
-pub(crate) type Update<S> = fn(states: &mut [S], rows: &[(usize, usize)], values: &ArrayRef) -> Result<()>;
+/// One function: what it collects, and from what. [`Collected`] makes it an aggregate.
+pub(crate) trait Collect: Debug + Default + Eq + Hash + Send + Sync + 'static {
+    const NAME: &'static str;
+    /// What is kept of a group, and the answer.
+    type State: Summary;
+
+    fn documentation(&self) -> Option<&Documentation>;
+
+    /// The types the arguments are read as, or what is wrong with them.
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>>;
+
+    /// Takes rows in: each is a row of the first argument, never NULL, and the group it belongs to. Unless said
+    /// otherwise the argument is what another such function has made, and one is made of all.
+    fn update(states: &mut [Self::State], rows: &[(usize, usize)], values: &ArrayRef) -> Result<()> {
+        let summaries = values.as_binary::<i64>();
+        rows.iter().try_for_each(|(row, group)| states[*group].merge(summaries.value(*row)))
+    }
+}
+
+/// The function of a [`Collect`].
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Collected<C>(C);
+
+impl<C: Collect> Aggregate for Collected<C> {
+    const NAME: &'static str = C::NAME;
+    type Groups = SummaryGroups<C::State>;
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.0.documentation()
+    }
+
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
+        C::coerce(types)
+    }
+
+    fn return_type(_: &[DataType]) -> Result<DataType> {
+        Ok(DataType::LargeBinary)
+    }
+
+    fn empty(_: &DataType) -> Result<ScalarValue> {
+        let mut nothing = C::State::empty(&C::State::DEFAULT)?;
+        Ok(ScalarValue::LargeBinary(nothing.write()?))
+    }
+
+    fn bind(call: &Call) -> Result<Self::Groups> {
+        Ok(SummaryGroups { options: C::State::options(call)?, update: C::update, states: vec![], size: 0 })
+    }
+}
+
+/// How rows are taken in, as [`Collect::update`] does it.
+type Update<S> = fn(states: &mut [S], rows: &[(usize, usize)], values: &ArrayRef) -> Result<()>;
 
 /// The values of all groups.
 #[derive(Debug)]
@@ -44,19 +101,6 @@ pub(crate) struct SummaryGroups<S: Summary> {
 }
 
 impl<S: Summary> SummaryGroups<S> {
-    /// A function of values.
-    pub(crate) fn of_values(options: S::Options, update: Update<S>) -> Self {
-        Self { options, update, states: vec![], size: 0 }
-    }
-
-    /// A function of summaries, which makes one of all of them.
-    pub(crate) fn of_summaries(options: S::Options) -> Self {
-        Self::of_values(options, |states, rows, summaries| {
-            let summaries = summaries.as_binary::<i64>();
-            rows.iter().try_for_each(|(row, group)| states[*group].merge(summaries.value(*row)))
-        })
-    }
-
     /// Runs `change` on the rows that count and keeps count of the memory of their groups.
     fn change(
         &mut self,
@@ -76,11 +120,6 @@ impl<S: Summary> SummaryGroups<S> {
         self.size = (self.size + size(&self.states, &touched)).saturating_sub(before);
         Ok(())
     }
-}
-
-/// What a function answers where there are no rows.
-pub(crate) fn empty_summary<S: Summary>(options: &S::Options) -> Result<ScalarValue> {
-    Ok(ScalarValue::LargeBinary(S::empty(options)?.write()?))
 }
 
 impl<S: Summary> Groups for SummaryGroups<S> {

@@ -8,14 +8,13 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 use datasketches::theta::CompactThetaSketch;
 
-use super::call::Call;
-use super::function::{Aggregate, udaf};
-use super::summary::SummaryGroups;
+use super::function::udaf;
+use super::summary::{Collect, Collected};
 use crate::scalar::encoded::coerce_one;
 
 /// `theta_intersect_agg(sketch)`
 pub fn theta_intersect_agg_udaf() -> Arc<AggregateUDF> {
-    udaf::<ThetaIntersectAgg>()
+    udaf::<Collected<ThetaIntersectAgg>>()
 }
 
 #[user_doc(
@@ -37,9 +36,9 @@ pub fn theta_intersect_agg_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct ThetaIntersectAgg;
 
-impl Aggregate for ThetaIntersectAgg {
+impl Collect for ThetaIntersectAgg {
     const NAME: &'static str = "theta_intersect_agg";
-    type Groups = SummaryGroups<Option<CompactThetaSketch>>;
+    type State = Option<CompactThetaSketch>;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
@@ -47,13 +46,5 @@ impl Aggregate for ThetaIntersectAgg {
 
     fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         coerce_one::<CompactThetaSketch>(Self::NAME, "sketch", types)
-    }
-
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::LargeBinary)
-    }
-
-    fn bind(_: &Call) -> Result<Self::Groups> {
-        Ok(SummaryGroups::of_summaries(()))
     }
 }

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::Result;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 
-use super::call::Call;
-use super::function::{Aggregate, udaf};
-use super::sketch::{coerce_values, items, option};
-use super::summary::{SummaryGroups, empty_summary};
-use crate::kernel::theta::{DEFAULT_LG_K, LG_K, Theta};
+use super::function::udaf;
+use super::sketch::{coerce_values, items};
+use super::summary::{Collect, Collected};
+use crate::kernel::theta::Theta;
 use crate::scalar::sketch::failed;
 
 /// `theta_sketch(value [, lg_k])`
 pub fn theta_sketch_udaf() -> Arc<AggregateUDF> {
-    udaf::<ThetaSketch>()
+    udaf::<Collected<ThetaSketch>>()
 }
 
 #[user_doc(
@@ -45,9 +45,9 @@ pub fn theta_sketch_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct ThetaSketch;
 
-impl Aggregate for ThetaSketch {
+impl Collect for ThetaSketch {
     const NAME: &'static str = "theta_sketch";
-    type Groups = SummaryGroups<Theta>;
+    type State = Theta;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
@@ -57,17 +57,7 @@ impl Aggregate for ThetaSketch {
         coerce_values(Self::NAME, "lg_k", types)
     }
 
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::LargeBinary)
-    }
-
-    fn empty(_: &DataType) -> Result<ScalarValue> {
-        empty_summary::<Theta>(&DEFAULT_LG_K)
-    }
-
-    fn bind(call: &Call) -> Result<Self::Groups> {
-        Ok(SummaryGroups::of_values(option(call, "lg_k", &LG_K, DEFAULT_LG_K)?, |states, rows, values| {
-            items(rows, values, |group, item| states[group].update(item).map_err(failed(Self::NAME)))
-        }))
+    fn update(states: &mut [Theta], rows: &[(usize, usize)], values: &ArrayRef) -> Result<()> {
+        items(rows, values, |group, item| states[group].update(item).map_err(failed(Self::NAME)))
     }
 }

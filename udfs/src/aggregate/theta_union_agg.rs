@@ -3,20 +3,19 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::Result;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 use datafusion_macros::user_doc;
 use datasketches::theta::CompactThetaSketch;
 
-use super::call::Call;
-use super::function::{Aggregate, udaf};
-use super::sketch::{coerce_sketches, option};
-use super::summary::{SummaryGroups, empty_summary};
-use crate::kernel::theta::{DEFAULT_LG_K, LG_K, Theta};
+use super::function::udaf;
+use super::sketch::coerce_sketches;
+use super::summary::{Collect, Collected};
+use crate::kernel::theta::Theta;
 
 /// `theta_union_agg(sketch [, lg_k])`
 pub fn theta_union_agg_udaf() -> Arc<AggregateUDF> {
-    udaf::<ThetaUnionAgg>()
+    udaf::<Collected<ThetaUnionAgg>>()
 }
 
 #[user_doc(
@@ -42,9 +41,9 @@ pub fn theta_union_agg_udaf() -> Arc<AggregateUDF> {
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct ThetaUnionAgg;
 
-impl Aggregate for ThetaUnionAgg {
+impl Collect for ThetaUnionAgg {
     const NAME: &'static str = "theta_union_agg";
-    type Groups = SummaryGroups<Theta>;
+    type State = Theta;
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
@@ -52,17 +51,5 @@ impl Aggregate for ThetaUnionAgg {
 
     fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         coerce_sketches::<CompactThetaSketch>(Self::NAME, "lg_k", types)
-    }
-
-    fn return_type(_: &[DataType]) -> Result<DataType> {
-        Ok(DataType::LargeBinary)
-    }
-
-    fn empty(_: &DataType) -> Result<ScalarValue> {
-        empty_summary::<Theta>(&DEFAULT_LG_K)
-    }
-
-    fn bind(call: &Call) -> Result<Self::Groups> {
-        Ok(SummaryGroups::of_summaries(option(call, "lg_k", &LG_K, DEFAULT_LG_K)?))
     }
 }

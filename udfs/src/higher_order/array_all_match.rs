@@ -38,13 +38,7 @@ impl Quantifier for ArrayAllMatch {
     const OF_NULL: Option<bool> = None;
 
     fn answer(seen: Seen) -> Option<bool> {
-        if seen.no {
-            Some(false)
-        } else if seen.unknown {
-            None
-        } else {
-            Some(true)
-        }
+        seen.every()
     }
 
     fn documentation(&self) -> Option<&Documentation> {

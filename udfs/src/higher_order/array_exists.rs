@@ -37,7 +37,7 @@ impl Quantifier for ArrayExists {
     const OF_NULL: Option<bool> = Some(false);
 
     fn answer(seen: Seen) -> Option<bool> {
-        Some(seen.yes)
+        seen.some().or(Some(false))
     }
 
     fn documentation(&self) -> Option<&Documentation> {

@@ -38,7 +38,7 @@ impl Quantifier for ArrayForall {
     const OF_NULL: Option<bool> = Some(true);
 
     fn answer(seen: Seen) -> Option<bool> {
-        Some(!seen.no && !seen.unknown)
+        seen.every().or(Some(false))
     }
 
     fn documentation(&self) -> Option<&Documentation> {

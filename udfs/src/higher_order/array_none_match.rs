@@ -38,13 +38,7 @@ impl Quantifier for ArrayNoneMatch {
     const OF_NULL: Option<bool> = None;
 
     fn answer(seen: Seen) -> Option<bool> {
-        if seen.yes {
-            Some(false)
-        } else if seen.unknown {
-            None
-        } else {
-            Some(true)
-        }
+        seen.some().map(|some| !some)
     }
 
     fn documentation(&self) -> Option<&Documentation> {

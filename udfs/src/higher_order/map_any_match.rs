@@ -37,13 +37,7 @@ impl Quantifier for MapAnyMatch {
     const OF_NULL: Option<bool> = None;
 
     fn answer(seen: Seen) -> Option<bool> {
-        if seen.yes {
-            Some(true)
-        } else if seen.unknown {
-            None
-        } else {
-            Some(false)
-        }
+        seen.some()
     }
 
     fn documentation(&self) -> Option<&Documentation> {

@@ -26,6 +26,18 @@ pub(crate) struct Seen {
     pub(crate) unknown: bool,
 }
 
+impl Seen {
+    /// Whether the condition was true of some element, as OR has it.
+    pub(crate) fn some(self) -> Option<bool> {
+        if self.yes { Some(true) } else { (!self.unknown).then_some(false) }
+    }
+
+    /// Whether it was true of every element, as AND has it.
+    pub(crate) fn every(self) -> Option<bool> {
+        if self.no { Some(false) } else { (!self.unknown).then_some(true) }
+    }
+}
+
 /// The collection a quantifier looks into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Over {
