@@ -46,7 +46,7 @@ pub(crate) fn coerce_ts(function: &str, argument: &str, found: &DataType) -> Res
 
 /// The type a length of time is read as.
 pub(crate) fn coerce_span(function: &str, argument: &str, found: &DataType) -> Result<DataType> {
-    match found {
+    match plain(found) {
         DataType::Interval(_) => Ok(DataType::Interval(IntervalUnit::MonthDayNano)),
         DataType::Duration(_) => Ok(found.clone()),
         integer if integer.is_integer() => Ok(DataType::Int64),

@@ -57,7 +57,7 @@ impl<R: Ranking> HigherOrderUDFImpl for Ranked<R> {
             expect_shape(R::NAME, SYNTAX, SHAPES, &values)?;
             return Ok(arg_types.to_vec());
         };
-        if !n.is_integer() && !n.is_null() {
+        if !plain(n).is_integer() && !n.is_null() {
             return Err(wrong_type(R::NAME, "n", "a whole number of 0 or more", n));
         }
         Ok(vec![list_type(R::NAME, array)?, DataType::Int64])

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{Result, ScalarValue, plan_err};
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility,
 };
 
 /// One function.
@@ -19,12 +20,33 @@ pub(crate) trait Function: Debug + Default + Eq + Hash + Send + Sync + 'static {
     /// The types the arguments are read as.
     fn coerce(types: &[DataType]) -> Result<Vec<DataType>>;
     fn return_type(types: &[DataType]) -> Result<DataType>;
-    /// Refuses constants that will not do. Arguments that are not constant are `None`.
+    /// What the argument at `i` is called if it must be a constant.
+    fn constant(_i: usize) -> Option<String> {
+        None
+    }
+    /// Refuses constants that will not do. Arguments that are not constant, or not yet, are `None`.
     fn check(_types: &[DataType], _constants: &[Option<&ScalarValue>]) -> Result<()> {
         Ok(())
     }
     /// The answers for `n_rows` rows.
     fn invoke(args: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef>;
+}
+
+/// Refuses arguments that depend on rows where a constant is needed, `name` giving their names. Before expressions are
+/// simplified a constant may be a cast or a parameter, so this is not known when the types are.
+pub(crate) fn expect_constants(
+    function: &str,
+    args: &[Expr],
+    name: impl Fn(usize) -> Option<String>,
+) -> Result<()> {
+    for (i, arg) in args.iter().enumerate() {
+        if let Some(argument) = name(i).filter(|_| !arg.column_refs().is_empty()) {
+            return plan_err!(
+                "{function}: `{argument}` must be a constant, found an expression over columns"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The scalar function of a [`Function`].
@@ -62,6 +84,11 @@ impl<F: Function> ScalarUDFImpl for Scalar<F> {
         let types = args.arg_fields.iter().map(|field| field.data_type().clone()).collect::<Vec<_>>();
         F::check(&types, args.scalar_arguments)?;
         Ok(Arc::new(Field::new(F::NAME, F::return_type(&types)?, true)))
+    }
+
+    fn simplify(&self, args: Vec<Expr>, _: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        expect_constants(F::NAME, &args, F::constant)?;
+        Ok(ExprSimplifyResult::Original(args))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

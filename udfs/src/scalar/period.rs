@@ -6,7 +6,7 @@ use std::hash::Hash;
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 use datafusion::common::{
-    Result, ScalarValue, exec_datafusion_err, internal_err, plan_datafusion_err, plan_err,
+    Result, ScalarValue, exec_datafusion_err, exec_err, internal_err, plan_datafusion_err, plan_err,
 };
 use datafusion::logical_expr::{ColumnarValue, Documentation};
 
@@ -20,7 +20,7 @@ fn coerce(function: &str, types: &[DataType]) -> Result<Vec<DataType>> {
     let [unit, time] = types else {
         return wrong_arity(function, "(unit, time)", types.len());
     };
-    if !plain(unit).is_string() {
+    if !plain(unit).is_string() && !unit.is_null() {
         return Err(wrong_type(function, "unit", Unit::NAMES, unit));
     }
     match plain(time) {
@@ -34,15 +34,15 @@ fn check(function: &str, types: &[DataType], constants: &[Option<&ScalarValue>])
     let ([_, time], Some(constant)) = (types, constants.first()) else {
         return internal_err!("{function} planned with {} arguments", types.len());
     };
-    periods(function, *constant, time).map(|_| ())
+    match constant {
+        Some(unit) => periods(function, unit, time).map(|_| ()),
+        None => Ok(()),
+    }
 }
 
 /// The periods of the constant unit, for times of this type.
-fn periods(function: &str, unit: Option<&ScalarValue>, time: &DataType) -> Result<Periods> {
-    let Some(value) = unit else {
-        return plan_err!("{function}: `unit` must be a constant, found an expression over columns");
-    };
-    let name = value.try_as_str().flatten().unwrap_or("NULL");
+fn periods(function: &str, unit: &ScalarValue, time: &DataType) -> Result<Periods> {
+    let name = unit.try_as_str().flatten().unwrap_or("NULL");
     let Some(unit) = Unit::named(name) else {
         return plan_err!("{function}: `unit` must be {}, found '{name}'", Unit::NAMES);
     };
@@ -58,9 +58,8 @@ fn starts(function: &str, args: &[ColumnarValue], n_rows: usize, ahead: i64) -> 
     let [unit, times] = args else {
         return internal_err!("{function} planned with {} arguments", args.len());
     };
-    let unit = match unit {
-        ColumnarValue::Scalar(unit) => Some(unit),
-        ColumnarValue::Array(_) => None,
+    let ColumnarValue::Scalar(unit) = unit else {
+        return exec_err!("{function}: `unit` must be a constant");
     };
     let times = times.to_array(n_rows)?;
     let periods = periods(function, unit, times.data_type())?;
@@ -103,6 +102,10 @@ impl<E: Edge> Function for Edges<E> {
 
     fn return_type(types: &[DataType]) -> Result<DataType> {
         Ok(types[1].clone())
+    }
+
+    fn constant(i: usize) -> Option<String> {
+        (i == 0).then(|| "unit".to_string())
     }
 
     fn check(types: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<()> {

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int32Array};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{Result, ScalarValue, exec_datafusion_err, internal_err, plan_err};
+use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, internal_err, plan_err};
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility,
 };
 use datafusion_macros::user_doc;
 
+use super::function::expect_constants;
 use crate::args::{plain, wrong_arity, wrong_type};
 use crate::kernel::split::{Shares, hash};
 
@@ -80,7 +82,7 @@ impl ScalarUDFImpl for SplitBucket {
         }
         let mut coerced = vec![DataType::Utf8View; 2];
         for (i, weight) in weights.iter().enumerate() {
-            if !weight.is_integer() {
+            if !plain(weight).is_integer() {
                 let expected = "a whole number of 1 or more (for 0.5 and 0.5 write 1, 1)";
                 return Err(wrong_type(NAME, &format!("weight{}", i + 1), expected, weight));
             }
@@ -94,23 +96,29 @@ impl ScalarUDFImpl for SplitBucket {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        shares(args.scalar_arguments.get(2..).unwrap_or_default())?;
+        let weights = args.scalar_arguments.get(2..).unwrap_or_default();
+        // Those that are still to be folded are looked at when they are.
+        if let Some(weights) = weights.iter().copied().collect::<Option<Vec<_>>>() {
+            shares(&weights)?;
+        }
         let nullable = args.arg_fields.iter().take(2).any(|field| field.is_nullable());
         Ok(Arc::new(Field::new(NAME, DataType::Int32, nullable)))
+    }
+
+    fn simplify(&self, args: Vec<Expr>, _: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        expect_constants(NAME, &args, |i| (i > 1).then(|| format!("weight{}", i - 1)))?;
+        Ok(ExprSimplifyResult::Original(args))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let [key, salt, weights @ ..] = args.args.as_slice() else {
             return internal_err!("{NAME} planned with {} arguments", args.args.len());
         };
-        let weights = weights
-            .iter()
-            .map(|weight| match weight {
-                ColumnarValue::Scalar(weight) => Some(weight),
-                ColumnarValue::Array(_) => None,
-            })
-            .collect::<Vec<_>>();
-        let shares = shares(&weights)?;
+        let weights = weights.iter().map(|weight| match weight {
+            ColumnarValue::Scalar(weight) => Ok(weight),
+            ColumnarValue::Array(_) => exec_err!("{NAME}: the weights must be constants"),
+        });
+        let shares = shares(&weights.collect::<Result<Vec<_>>>()?)?;
         let constant = [key, salt].iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let n_rows = if constant { 1 } else { args.number_rows };
         let keys = key.to_array(n_rows)?;
@@ -127,15 +135,10 @@ impl ScalarUDFImpl for SplitBucket {
     }
 }
 
-fn shares(weights: &[Option<&ScalarValue>]) -> Result<Shares> {
+fn shares(weights: &[&ScalarValue]) -> Result<Shares> {
     let mut counts = Vec::with_capacity(weights.len());
     for (i, weight) in weights.iter().enumerate() {
         let argument = i + 1;
-        let Some(weight) = weight else {
-            return plan_err!(
-                "{NAME}: `weight{argument}` must be a constant, found an expression over columns"
-            );
-        };
         let count = match weight.cast_to(&DataType::Int64)? {
             ScalarValue::Int64(Some(count)) => u64::try_from(count).ok().filter(|count| *count > 0),
             _ => None,

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StructArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Fields, Int64Type};
-use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
+use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
 
 use super::function::{Function, scalar_udf};
-use crate::args::{wrong_arity, wrong_type};
+use crate::args::{plain, wrong_arity, wrong_type};
 
 /// `steps_in_order(events, counts)`
 pub fn steps_in_order_udf() -> Arc<ScalarUDF> {
@@ -19,7 +19,7 @@ pub fn steps_in_order_udf() -> Arc<ScalarUDF> {
 
 #[user_doc(
     doc_section(label = "Sequences"),
-    description = "Whether the events hold the steps in order. Each event is a struct: its time first, then one boolean a step, whether the event matches it. The first step needs as many matching events as the first count says, the next as many as its count strictly later than those, and so on; other events may lie between. Events without a time are left out, a NULL boolean is no match, and a NULL array holds nothing. The order of the array does not matter.",
+    description = "Whether the events hold the steps in order. Each event is a struct: its time first, then one boolean a step, whether the event matches it. The first step needs as many matching events as the first count says, the next as many as its count strictly later than those, and so on; other events may lie between. Events without a time are left out, a NULL boolean is no match, and a NULL array of events holds nothing. The order of the array does not matter.",
     syntax_example = "steps_in_order(events, counts)",
     sql_example = r#"```sql
 > SELECT steps_in_order([{'t': DATE '2026-01-01', 'view': true, 'buy': false}, {'t': DATE '2026-01-02', 'view': false, 'buy': true}], [1, 1]) AS bought;
@@ -32,7 +32,7 @@ pub fn steps_in_order_udf() -> Arc<ScalarUDF> {
     argument(name = "events", description = "An array of structs: a date or timestamp, then booleans."),
     argument(
         name = "counts",
-        description = "How many events each step needs: an array with a number a step."
+        description = "How many events each step needs: an array with a number above 0 a step. NULL gives NULL."
     )
 )]
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
@@ -43,7 +43,8 @@ impl StepsInOrder {
     fn event(item: &DataType) -> Option<&Fields> {
         let DataType::Struct(fields) = item else { return None };
         let (time, steps) = fields.split_first()?;
-        let timed = matches!(time.data_type(), DataType::Timestamp(..) | DataType::Date32 | DataType::Date64);
+        let timed =
+            matches!(plain(time.data_type()), DataType::Timestamp(..) | DataType::Date32 | DataType::Date64);
         let conditions =
             steps.iter().all(|step| matches!(step.data_type(), DataType::Boolean | DataType::Null));
         (timed && conditions && !steps.is_empty()).then_some(fields)
@@ -62,7 +63,13 @@ impl Function for StepsInOrder {
             return wrong_arity(Self::NAME, "(events, counts)", types.len());
         };
         let item = match events {
-            DataType::List(item) | DataType::LargeList(item) if Self::event(item.data_type()).is_some() => {
+            DataType::List(item)
+            | DataType::LargeList(item)
+            | DataType::ListView(item)
+            | DataType::LargeListView(item)
+            | DataType::FixedSizeList(item, _)
+                if Self::event(item.data_type()).is_some() =>
+            {
                 item
             }
             _ => {
@@ -72,7 +79,8 @@ impl Function for StepsInOrder {
         };
         match counts {
             DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _)
-                if item.data_type().is_integer() => {}
+                if plain(item.data_type()).is_integer() => {}
+            DataType::Null => {}
             _ => return Err(wrong_type(Self::NAME, "counts", "an array of whole numbers", counts)),
         }
         let counts = DataType::List(Arc::new(Field::new_list_field(DataType::Int64, true)));
@@ -90,15 +98,8 @@ impl Function for StepsInOrder {
             return Ok(());
         };
         let n_steps = Self::event(item.data_type()).map_or(0, |fields| fields.len() - 1);
-        let counts = counts.value(0);
-        let counts = counts.as_primitive::<Int64Type>();
-        if counts.len() != n_steps
-            || counts.null_count() > 0
-            || counts.values().iter().any(|count| *count < 1)
-        {
-            return plan_err!(
-                "steps_in_order: `counts` must be {n_steps} numbers above 0, one for each step"
-            );
+        if counts.is_valid(0) && !may_be_counts(counts.value(0).as_primitive(), n_steps) {
+            return Err(DataFusionError::Plan(not_counts(n_steps)));
         }
         Ok(())
     }
@@ -107,16 +108,30 @@ impl Function for StepsInOrder {
         let arrays = args.iter().map(|arg| arg.to_array(n_rows)).collect::<Result<Vec<_>>>()?;
         let (events, counts) = (arrays[0].as_list::<i32>(), arrays[1].as_list::<i32>());
         let elements = Elements::new(events.values().as_struct())?;
-        let held: BooleanArray = (0..events.len())
-            .map(|row| {
-                let counts = counts.value(row);
-                let counts = counts.as_primitive::<Int64Type>().values();
-                let places = if events.is_null(row) { 0..0 } else { range(events.value_offsets(), row) };
-                Some(elements.hold(places, counts))
-            })
-            .collect();
-        Ok(Arc::new(held))
+        let n_steps = elements.steps.len();
+        let held = (0..events.len()).map(|row| {
+            if counts.is_null(row) {
+                return Ok(None);
+            }
+            let counts = counts.value(row);
+            let counts = counts.as_primitive::<Int64Type>();
+            if !may_be_counts(counts, n_steps) {
+                return Err(DataFusionError::Execution(not_counts(n_steps)));
+            }
+            let places = if events.is_null(row) { 0..0 } else { range(events.value_offsets(), row) };
+            Ok(Some(elements.hold(places, counts.values())))
+        });
+        Ok(Arc::new(held.collect::<Result<BooleanArray>>()?))
     }
+}
+
+fn may_be_counts(counts: &Int64Array, n_steps: usize) -> bool {
+    counts.len() == n_steps && counts.null_count() == 0 && counts.values().iter().all(|count| *count > 0)
+}
+
+fn not_counts(n_steps: usize) -> String {
+    let numbers = if n_steps == 1 { "number" } else { "numbers" };
+    format!("steps_in_order: `counts` must be {n_steps} {numbers} above 0, one for each step")
 }
 
 fn range(offsets: &[i32], row: usize) -> std::ops::Range<usize> {
@@ -136,10 +151,8 @@ impl Elements {
         let Some((time, steps)) = elements.columns().split_first() else {
             return internal_err!("steps_in_order planned with empty structs");
         };
-        let time = match time.data_type() {
-            DataType::Date32 => cast(time, &DataType::Int32)?,
-            _ => Arc::clone(time),
-        };
+        let time = cast(time, plain(time.data_type()))?;
+        let time = if time.data_type() == &DataType::Date32 { cast(&time, &DataType::Int32)? } else { time };
         let time = cast(&time, &DataType::Int64)?;
         let steps = steps.iter().map(|step| Ok(cast(step, &DataType::Boolean)?.as_boolean().clone()));
         Ok(Self {

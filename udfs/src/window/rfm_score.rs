@@ -15,7 +15,7 @@ use datafusion_macros::user_doc;
 
 use super::checked;
 use crate::aggregate::call::Call;
-use crate::args::wrong_arity;
+use crate::args::{plain, wrong_arity};
 use crate::kernel::score::{cut_scores, quantile_scores};
 
 /// `rfm_score(recency, frequency, monetary, …)`
@@ -95,13 +95,13 @@ impl WindowUDFImpl for RfmScore {
             return wrong_arity("rfm_score", SYNTAX, types.len());
         }
         for (argument, found) in ARGUMENTS.iter().zip(types) {
-            if !found.is_numeric() && !found.is_null() {
+            if !plain(found).is_numeric() && !found.is_null() {
                 return plan_err!("rfm_score: `{argument}` must be a number, found {found}");
             }
         }
         let mut coerced = vec![DataType::Float64; 3];
         if let [classes] = &types[3..] {
-            if !classes.is_integer() {
+            if !plain(classes).is_integer() {
                 return plan_err!("rfm_score: `classes` must be a whole number, found {classes}");
             }
             coerced.push(DataType::Int64);
@@ -110,7 +110,7 @@ impl WindowUDFImpl for RfmScore {
             for (argument, found) in CUTS.iter().zip(&types[3..]) {
                 match found {
                     DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _)
-                        if item.data_type().is_numeric() =>
+                        if plain(item.data_type()).is_numeric() =>
                     {
                         coerced.push(DataType::new_list(DataType::Float64, true));
                     }
