@@ -25,7 +25,8 @@ pub fn cohort_retention_udaf() -> Arc<AggregateUDF> {
     doc_section(label = "Retention"),
     description = "In which of `n` calendar periods, from that of `cohort_ts` on, there was a row: the first element \
                    stands for the period of `cohort_ts` itself. Weeks begin on Monday; periods follow the zone of the \
-                   timestamps. Rows before `cohort_ts`'s period or after the last one do not count. All false where there are no rows.",
+                   timestamps. Rows before `cohort_ts`'s period or after the last one do not count. All false where there are no rows; NULL for a window frame without rows.\n\n\
+                   A group takes 8 bytes of memory.",
     syntax_example = "cohort_retention(ts, cohort_ts, unit, n)",
     sql_example = "```sql
 > SELECT cohort_retention(day, DATE '2026-01-31', 'month', 4) AS active

@@ -25,7 +25,8 @@ pub fn did_then_udaf() -> Arc<AggregateUDF> {
     doc_section(label = "Sequence"),
     description = "Whether some row where `a` holds is followed, strictly later and at most `within` later, \
                    by a row where `b` holds. False where there are no rows. Months in `within` follow the \
-                   calendar, days the time zone of `ts`.",
+                   calendar, days the time zone of `ts`.\n\n\
+                   A group takes 16 bytes of memory for each row where a condition holds.",
     syntax_example = "did_then(ts, a, b [, within])",
     sql_example = "```sql
 > SELECT did_then(ts, kind = 'cart', kind = 'order', INTERVAL '1' HOUR) AS bought

@@ -25,7 +25,8 @@ pub fn did_without_udaf() -> Arc<AggregateUDF> {
     doc_section(label = "Sequence"),
     description = "Whether some row where `a` holds was not followed by a row where `b` holds, strictly later and \
                    at most `within` later, although the time for it had passed by `as_of` (`ts + within <= as_of`). \
-                   False where there are no rows. Months in `within` follow the calendar, days the time zone of `ts`.",
+                   False where there are no rows. Months in `within` follow the calendar, days the time zone of `ts`.\n\n\
+                   A group takes 16 bytes of memory for each row where a condition holds.",
     syntax_example = "did_without(ts, a, b, within, as_of)",
     sql_example = "```sql
 > SELECT did_without(ts, kind = 'cart', kind = 'order', INTERVAL '1' HOUR, TIMESTAMP '2026-01-02T00:00:00') AS abandoned

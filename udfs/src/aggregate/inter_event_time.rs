@@ -15,6 +15,7 @@ use super::function::{Aggregate, udaf};
 use crate::args::{coerce_ts, wrong_arity};
 use crate::kernel::events::Grouped;
 use crate::kernel::spacing::{Spacing, spacing};
+use crate::kernel::span::Scale;
 
 /// `inter_event_time(ts)`
 pub fn inter_event_time_udaf() -> Arc<AggregateUDF> {
@@ -26,7 +27,8 @@ pub fn inter_event_time_udaf() -> Arc<AggregateUDF> {
     description = "The time from each row to the next, summed up in seconds: `{count, mean, sd, min, p25, median, p75, \
                    max}`. `count` is the number of distances, `sd` their standard deviation as of a sample (NULL for \
                    one distance), the quantiles lie on the line between their neighbours. NULL where there are fewer \
-                   than two rows.",
+                   than two rows.\n\n\
+                   A group takes 16 bytes of memory for each row.",
     syntax_example = "inter_event_time(ts)",
     sql_example = "```sql
 > SELECT s['count'] AS count, s['mean'] AS mean, s['sd'] AS sd, s['median'] AS median
@@ -70,15 +72,14 @@ impl Aggregate for InterEventTime {
     }
 
     fn bind(call: &Call) -> Result<EventGroups> {
-        let fold = Distances { tick: call.scale(0)?.tick_seconds() };
+        let fold = Distances { scale: call.scale(0)? };
         Ok(EventGroups::new(Input::times(0), fold))
     }
 }
 
 #[derive(Debug)]
 struct Distances {
-    /// Seconds.
-    tick: f64,
+    scale: Scale,
 }
 
 impl Fold for Distances {
@@ -86,7 +87,7 @@ impl Fold for Distances {
         let mut scratch = vec![];
         let found = groups
             .iter()
-            .map(|(ticks, _)| spacing(ticks, self.tick, &mut scratch))
+            .map(|(ticks, _)| spacing(ticks, |ticks| self.scale.seconds(ticks), &mut scratch))
             .collect::<Vec<Option<Spacing>>>();
         let number = |of: &dyn Fn(&Spacing) -> Option<f64>| -> ArrayRef {
             Arc::new(found.iter().map(|one| one.as_ref().and_then(of)).collect::<Float64Array>())

@@ -27,7 +27,8 @@ pub fn most_frequent_udaf() -> Arc<AggregateUDF> {
 #[user_doc(
     doc_section(label = "First and last"),
     description = "The value that comes most often. NULL where two come equally often, and where there is none. \
-                   NULLs are not counted.",
+                   NULLs are not counted.\n\n\
+                   A group takes at most 32 bytes of memory for each of its different values, which are kept once for all groups.",
     syntax_example = "most_frequent(value)",
     sql_example = "```sql
 > SELECT most_frequent(channel) AS favourite FROM (VALUES ('mail'), ('app'), ('mail'), (NULL)) AS t(channel);

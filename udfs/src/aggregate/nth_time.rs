@@ -24,7 +24,8 @@ pub fn nth_time_udaf() -> Arc<AggregateUDF> {
 #[user_doc(
     doc_section(label = "Recency, frequency, monetary"),
     description = "The `n`-th of the times in order, or from the end if `n` is negative; NULL where there are \
-                   fewer. Equal times count one by one.",
+                   fewer. Equal times count one by one.\n\n\
+                   A group takes 16 bytes of memory for each row.",
     syntax_example = "nth_time(ts, n)",
     sql_example = "```sql
 > SELECT nth_time(day, 2) AS second, nth_time(day, -1) AS last

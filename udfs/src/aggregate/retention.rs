@@ -24,7 +24,8 @@ pub fn retention_udaf() -> Arc<AggregateUDF> {
     doc_section(label = "Retention"),
     description = "Whether the first condition ever held, and with it each of the others: the first element is `c1`, \
                    the i-th is `c1` and `ci`, not necessarily in one row. The answers are those of ClickHouse's \
-                   `retention`, as booleans. All false where there are no rows.",
+                   `retention`, as booleans. All false where there are no rows; NULL for a window frame without rows.\n\n\
+                   A group takes 8 bytes of memory.",
     syntax_example = "retention(c1, … cn)",
     sql_example = "```sql
 > SELECT retention(day = 1, day = 2, day = 3) AS kept FROM (VALUES (1), (3)) AS t(day);

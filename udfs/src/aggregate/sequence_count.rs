@@ -23,7 +23,8 @@ pub fn sequence_count_udaf() -> Arc<AggregateUDF> {
 #[user_doc(
     doc_section(label = "Sequence"),
     description = "How many times the pattern occurs, one occurrence after the other; they do not overlap. The answers are those of \
-                   ClickHouse's `sequenceCount`. 0 where there are no rows.",
+                   ClickHouse's `sequenceCount`. 0 where there are no rows.\n\n\
+                   A group takes 16 bytes of memory for each row where a condition holds.",
     syntax_example = "sequence_count(pattern, ts, c1, … cn)",
     sql_example = "```sql
 > SELECT sequence_count('(?1)', ts, kind = 'view', kind = 'order') AS views

@@ -29,7 +29,8 @@ pub fn sequence_match_udaf() -> Arc<AggregateUDF> {
                    date). Rows in between are passed over.\n\n\
                    The answers are those of ClickHouse's `sequenceMatch`, but a condition that is NULL does not hide the row from \
                    the others. Rows of one time, whose order it leaves open, are \
-                   ordered by which conditions hold, the first condition alone coming first.",
+                   ordered by which conditions hold, the first condition alone coming first.\n\n\
+                   A group takes 16 bytes of memory for each row where a condition holds.",
     syntax_example = "sequence_match(pattern, ts, c1, … cn)",
     sql_example = "```sql
 > SELECT sequence_match('(?1)(?t<=3600)(?2)', ts, kind = 'view', kind = 'order') AS bought

@@ -26,7 +26,8 @@ pub fn sequence_match_events_udaf() -> Arc<AggregateUDF> {
     doc_section(label = "Sequence"),
     description = "The times of the rows that met the conditions of the pattern where it first occurs. Where it does not, those of the \
                    attempt that came furthest. The answers are those of ClickHouse's `sequenceMatchEvents`. An empty list \
-                   where there are no rows.",
+                   where there are no rows.\n\n\
+                   A group takes 16 bytes of memory for each row where a condition holds.",
     syntax_example = "sequence_match_events(pattern, ts, c1, … cn)",
     sql_example = "```sql
 > SELECT sequence_match_events('(?1).*(?2)', ts, kind = 'view', kind = 'order') AS times

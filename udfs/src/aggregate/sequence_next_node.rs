@@ -26,7 +26,8 @@ pub fn sequence_next_node_udaf() -> Arc<AggregateUDF> {
     description = "What came next: the value of the row after (or before) a run of rows where `e1`, `e2`, … hold one \
                    after the other, starting from a base. NULL where there is no such run or nothing comes next. The \
                    answers are those of ClickHouse's `sequenceNextNode`; beyond it, values have any type. Rows of one \
-                   time are ordered by value.",
+                   time are ordered by value.\n\n\
+                   A group takes 20 bytes of memory for each row; each different value is kept once for all groups.",
     syntax_example = "sequence_next_node(direction, base, ts, value, base_condition, e1, … en)",
     sql_example = "```sql
 > SELECT sequence_next_node('forward', 'first_match', ts, page, true, page = 'home', page = 'search') AS next

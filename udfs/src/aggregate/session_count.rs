@@ -24,7 +24,8 @@ pub fn session_count_udaf() -> Arc<AggregateUDF> {
 #[user_doc(
     doc_section(label = "Session"),
     description = "The number of sessions: a row more than `gap` after the one before it begins a new one. \
-                   0 where there are no rows.",
+                   0 where there are no rows.\n\n\
+                   A group takes 16 bytes of memory for each row.",
     syntax_example = "session_count(ts, gap)",
     sql_example = "```sql
 > SELECT session_count(ts, INTERVAL '30' MINUTE) AS visits

@@ -15,7 +15,7 @@ use super::list::{empty_list, list_type, lists};
 use crate::args::{coerce_span, coerce_ts, wrong_arity};
 use crate::kernel::events::Grouped;
 use crate::kernel::session::sessions;
-use crate::kernel::span::Span;
+use crate::kernel::span::{Scale, Span};
 
 /// `session_durations(ts, gap)`
 pub fn session_durations_udaf() -> Arc<AggregateUDF> {
@@ -25,7 +25,8 @@ pub fn session_durations_udaf() -> Arc<AggregateUDF> {
 #[user_doc(
     doc_section(label = "Session"),
     description = "How long each session lasted, in seconds, from its first row to its last, in the order of time. A \
-                   session of one row lasted 0. An empty list where there are no rows.",
+                   session of one row lasted 0. An empty list where there are no rows.\n\n\
+                   A group takes 16 bytes of memory for each row.",
     syntax_example = "session_durations(ts, gap)",
     sql_example = "```sql
 > SELECT session_durations(ts, INTERVAL '30' MINUTE) AS seconds
@@ -69,7 +70,7 @@ impl Aggregate for SessionDurations {
 
     fn bind(call: &Call) -> Result<EventGroups> {
         let scale = call.scale(0)?;
-        let fold = Durations { gap: call.span(1, "gap", &scale)?, tick: scale.tick_seconds() };
+        let fold = Durations { gap: call.span(1, "gap", &scale)?, scale };
         Ok(EventGroups::new(Input::times(0), fold))
     }
 }
@@ -77,8 +78,7 @@ impl Aggregate for SessionDurations {
 #[derive(Debug)]
 struct Durations {
     gap: Span,
-    /// Seconds.
-    tick: f64,
+    scale: Scale,
 }
 
 impl Fold for Durations {
@@ -87,7 +87,7 @@ impl Fold for Durations {
         for (ticks, _) in groups.iter() {
             let before = durations.len();
             sessions(ticks, &self.gap, |first, last| {
-                durations.push(ticks[last].saturating_sub(ticks[first]) as f64 * self.tick);
+                durations.push(self.scale.seconds(ticks[last].saturating_sub(ticks[first]) as f64));
             });
             lengths.push(durations.len() - before);
         }

@@ -24,7 +24,8 @@ pub fn top_k_latest_udaf() -> Arc<AggregateUDF> {
 #[user_doc(
     doc_section(label = "Recency, frequency, monetary"),
     description = "The `k` latest times, the latest first; all of them where there are fewer. Equal times count one by \
-                   one. An empty list where there is none.",
+                   one. An empty list where there is none.\n\n\
+                   A group takes 16 bytes of memory for each row.",
     syntax_example = "top_k_latest(ts, k)",
     sql_example = "```sql
 > SELECT top_k_latest(day, 2) AS latest

@@ -32,7 +32,8 @@ pub fn last_touch_udaf() -> Arc<AggregateUDF> {
     doc_section(label = "First and last"),
     description = "The value at the earliest time. Rows where the value or the time is NULL are passed over; of several \
                    values of that time it is the least. NULL where there is none. As ClickHouse's `argMin(value, ts)`, \
-                   which leaves the choice between equal times open.",
+                   which leaves the choice between equal times open.\n\n\
+                   A group takes 12 bytes of memory; values that were first or last at some time are kept once for all groups.",
     syntax_example = "first_touch(value, ts)",
     sql_example = "```sql
 > SELECT first_touch(channel, day) AS first FROM (VALUES (2, 'mail'), (1, 'ad'), (3, 'app')) AS t(day, channel);
@@ -54,7 +55,8 @@ struct FirstTouch;
     doc_section(label = "First and last"),
     description = "The value at the latest time. Rows where the value or the time is NULL are passed over; of several \
                    values of that time it is the least. NULL where there is none. As ClickHouse's `argMax(value, ts)`, \
-                   which leaves the choice between equal times open.",
+                   which leaves the choice between equal times open.\n\n\
+                   A group takes 12 bytes of memory; values that were first or last at some time are kept once for all groups.",
     syntax_example = "last_touch(value, ts)",
     sql_example = "```sql
 > SELECT last_touch(channel, day) AS last FROM (VALUES (2, 'mail'), (1, 'ad'), (3, 'app')) AS t(day, channel);

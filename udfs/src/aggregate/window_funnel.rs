@@ -37,7 +37,8 @@ pub fn window_funnel_udaf() -> Arc<AggregateUDF> {
                    - `'step <= 30 minutes'`: every step comes at most that long after the one before it.\n\
                    - `'step 3 <= 1 day'`: the same for the third step alone, whatever is said for every step.\n\n\
                    As in ClickHouse, a step is compared with the latest event of the step before it. Unlike there, \
-                   a condition that is NULL does not hide the row from the others, and timestamps of any precision are taken.",
+                   a condition that is NULL does not hide the row from the others, and timestamps of any precision are taken.\n\n\
+                   A group takes 16 bytes of memory for each row where a condition holds, with `strict_order` for each row.",
     syntax_example = "window_funnel(window, ts, c1, … cn [, mode…])",
     sql_example = "```sql
 > SELECT window_funnel(INTERVAL '1' HOUR, ts, kind = 'view', kind = 'cart', kind = 'order') AS level

@@ -13,8 +13,8 @@ pub struct Spacing {
     pub quartiles: [f64; 5],
 }
 
-/// Distances between sorted times, each tick worth `unit`. None where there are fewer than two times.
-pub fn spacing(ticks: &[i64], unit: f64, scratch: &mut Vec<i64>) -> Option<Spacing> {
+/// Distances between sorted times; `seconds` says what ticks are worth. None where there are fewer than two times.
+pub fn spacing(ticks: &[i64], seconds: impl Fn(f64) -> f64, scratch: &mut Vec<i64>) -> Option<Spacing> {
     scratch.clear();
     scratch.extend(ticks.windows(2).map(|pair| pair[1].saturating_sub(pair[0])));
     let (first, last) = (*ticks.first()?, *ticks.last()?);
@@ -26,10 +26,10 @@ pub fn spacing(ticks: &[i64], unit: f64, scratch: &mut Vec<i64>) -> Option<Spaci
     // The distances telescope: their sum is exact.
     let mean = last.saturating_sub(first) as f64 / n;
     let squares = scratch.iter().map(|distance| (*distance as f64 - mean).powi(2)).sum::<f64>();
-    let sd = (scratch.len() > 1).then(|| (squares / (n - 1.0)).sqrt() * unit);
-    let quartiles = [0.0, 0.25, 0.5, 0.75, 1.0].map(|p| quantile(scratch, p) * unit);
+    let sd = (scratch.len() > 1).then(|| seconds((squares / (n - 1.0)).sqrt()));
+    let quartiles = [0.0, 0.25, 0.5, 0.75, 1.0].map(|p| seconds(quantile(scratch, p)));
     let count = i64::try_from(scratch.len()).ok()?;
-    Some(Spacing { count, mean: mean * unit, sd, quartiles })
+    Some(Spacing { count, mean: seconds(mean), sd, quartiles })
 }
 
 /// The quantile of sorted values, on the line between its neighbours.
@@ -108,11 +108,11 @@ mod tests {
     #[test]
     fn spacing_of_few() {
         let mut scratch = vec![];
-        assert_eq!(spacing(&[], 1.0, &mut scratch), None);
-        assert_eq!(spacing(&[7], 1.0, &mut scratch), None);
-        let two = spacing(&[7, 9], 1.0, &mut scratch).unwrap();
+        assert_eq!(spacing(&[], |ticks| ticks, &mut scratch), None);
+        assert_eq!(spacing(&[7], |ticks| ticks, &mut scratch), None);
+        let two = spacing(&[7, 9], |ticks| ticks, &mut scratch).unwrap();
         assert_eq!((two.count, two.mean, two.sd, two.quartiles), (1, 2.0, None, [2.0; 5]));
-        let four = spacing(&[0, 1, 3, 6], 2.0, &mut scratch).unwrap();
+        let four = spacing(&[0, 1, 3, 6], |ticks| ticks * 2.0, &mut scratch).unwrap();
         assert_eq!((four.mean, four.sd, four.quartiles), (4.0, Some(2.0), [2.0, 3.0, 4.0, 5.0, 6.0]));
     }
 

@@ -46,6 +46,12 @@ impl Scale {
         }
     }
 
+    /// What so many ticks are in seconds. Divides where a tick is less than one: its own length has no exact number.
+    pub fn seconds(&self, ticks: f64) -> f64 {
+        let nanos = self.tick_nanos() as f64;
+        if nanos < 1e9 { ticks / (1e9 / nanos) } else { ticks * (nanos / 1e9) }
+    }
+
     /// Seconds in one tick.
     pub fn tick_seconds(&self) -> f64 {
         self.tick_nanos() as f64 / 1e9
