@@ -36,6 +36,33 @@ fn every_function_is_documented() {
     }
 }
 
+/// What a group costs is known before a query is run over a billion of them.
+#[test]
+fn every_aggregate_says_what_a_group_takes() {
+    for function in registry::all_aggregate() {
+        let said = function.documentation().is_some_and(|d| d.description.contains("A group takes "));
+        assert!(said, "{} does not say how much memory a group takes", function.name());
+    }
+}
+
+/// What a NULL means is said of each argument: with it, for the whole function, or by its being a constant, of which
+/// the page says at its head that they are never NULL.
+#[test]
+fn every_argument_says_what_null_means() {
+    let mut silent = vec![];
+    for (name, _, documentation) in all() {
+        let documentation = documentation.unwrap();
+        let of_function = documentation.description.contains("NULL");
+        for (argument, description) in documentation.arguments.iter().flatten() {
+            let said = of_function || description.contains("NULL") || description.starts_with("Constant");
+            if !said {
+                silent.push(format!("{name}: {argument}"));
+            }
+        }
+    }
+    assert!(silent.is_empty(), "{silent:#?}");
+}
+
 /// An example is one or more of: `> ` and a query over one or more lines, then the table it prints.
 #[tokio::test]
 async fn every_example_prints_what_it_says() {
@@ -89,7 +116,10 @@ fn page() -> String {
         }
     }
     let mut page = String::from(
-        "# Functions\n\nWritten from the documentation in the code; `UPDATE=1 cargo test -p coterie-udfs` rewrites it.\n",
+        "# Functions\n\nWritten from the documentation in the code; `UPDATE=1 cargo test -p coterie-udfs` rewrites it.\n\n\
+         A constant must be known when a query is planned, a literal or `now()` say, and is never NULL. A timestamp is one \
+         of any unit and zone, a date `DATE` or `Date64`, seconds are integers; a string may be a view, large, or a \
+         dictionary of strings.\n",
     );
     for (family, functions) in &families {
         write!(page, "\n- **{family}**:").unwrap();

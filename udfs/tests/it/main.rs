@@ -3,13 +3,18 @@
 
 mod calendar;
 mod docs;
+mod forms;
 mod lambdas;
 mod peers;
 mod query;
+mod refusals;
 mod roads;
+mod scalars;
 mod sequence;
 mod sets;
 mod sketches;
 mod splits;
 mod sql;
 mod times;
+mod types;
+mod windows;

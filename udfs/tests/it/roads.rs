@@ -115,19 +115,6 @@ pub(crate) fn check_groups(
     }
 }
 
-/// Checks the call over all roads against one accumulator over sorted rows; what that answers is
-/// checked against a definition elsewhere.
-pub(crate) fn check_self(function: Arc<AggregateUDF>, rows: &[Row], args: impl Fn(&[Row]) -> Vec<Arg>) {
-    let mut sorted = rows.to_vec();
-    sorted.sort_unstable_by_key(|row| (row.group, row.ts, row.mask));
-    let expected = (0..N_GROUPS).map(|group| {
-        let of_group = sorted.iter().filter(|row| row.group == group).copied().collect::<Vec<_>>();
-        AggregateTester::new(Arc::clone(&function), &args(&of_group)).unwrap().evaluate().unwrap()
-    });
-    let expected = expected.collect::<Vec<_>>();
-    check(function, rows, args, &expected);
-}
-
 /// A value to each row, NULL now and then: made from the bits above `n_conditions`.
 pub(crate) fn value(rows: &[Row], n_conditions: u32) -> Arg {
     let of = |row: &Row| [Some("b"), Some("a"), None, Some("")][(row.mask >> n_conditions & 3) as usize];

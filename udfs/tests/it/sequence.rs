@@ -12,7 +12,7 @@ use coterie_udfs::testing::Arg;
 use datafusion::common::ScalarValue;
 use proptest::prelude::*;
 
-use crate::roads::{N_GROUPS, Row, check, check_self, condition, each_group, rows, seconds, text, ts, value};
+use crate::roads::{N_GROUPS, Row, check, condition, each_group, rows, seconds, text, ts, value};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
@@ -83,18 +83,36 @@ proptest! {
     }
 
     #[test]
-    fn window_funnel_modes_do_not_depend_on_order(rows in rows(3), window in 0_i64..20, modes in 0..32_u32) {
+    fn window_funnel_in_modes_follows_every_chain(
+        rows in rows(3),
+        window in 0_i64..20,
+        modes in 0..32_u32,
+        every in prop::option::of(0_i64..9),
+        third in prop::option::of(0_i64..9),
+    ) {
+        let names = ["strict_order", "strict_deduplication", "strict_increase", "strict_once", "allow_reentry"];
+        // `allow_reentry` by itself is refused.
+        let modes = if modes & 1 == 1 { modes } else { modes & 15 };
+        let limits = [None, every, third.or(every)];
+        let funnel = Chains {
+            window,
+            limits,
+            order: modes & 1 != 0,
+            deduplication: modes & 2 != 0,
+            increase: modes & 4 != 0,
+            once: modes & 8 != 0,
+            reentry: modes & 16 != 0,
+        };
+        let expected = each_group(&rows, |rows| ScalarValue::from(funnel.level(rows)));
         let args = |rows: &[Row]| {
             let mut args = vec![seconds(window), ts(rows)];
             args.extend((0..3).map(|bit| condition(rows, bit)));
-            let names = ["strict_order", "strict_deduplication", "strict_increase", "strict_once", "allow_reentry"];
-            let chosen = names.iter().enumerate().filter(|(i, name)| {
-                modes >> i & 1 == 1 && (**name != "allow_reentry" || modes & 1 == 1)
-            });
-            args.extend(chosen.map(|(_, name)| Arg::Literal(ScalarValue::from(*name))));
+            args.extend(names.iter().enumerate().filter(|(i, _)| modes >> i & 1 == 1).map(|(_, name)| text(name)));
+            args.extend(every.map(|limit| text(&format!("step <= {limit} seconds"))));
+            args.extend(third.map(|limit| text(&format!("step 3 <= {limit} seconds"))));
             args
         };
-        check_self(window_funnel_udaf(), &rows, args);
+        check(window_funnel_udaf(), &rows, args, &expected);
     }
 
     #[test]
@@ -150,16 +168,23 @@ proptest! {
     }
 
     #[test]
-    fn sequence_next_node_is_after_the_run(rows in rows(5), forward: bool, last: bool) {
+    fn sequence_next_node_is_after_the_run(rows in rows(5), forward: bool, base in 0..3_usize) {
+        let base = [if forward { "head" } else { "tail" }, "first_match", "last_match"][base];
         let expected = (0..N_GROUPS).map(|group| {
             let node = |row: &Row| [Some("b"), Some("a"), None, Some("")][(row.mask >> 3) as usize];
             let of_group = rows.iter().filter(|row| row.group == group);
             let mut nodes = of_group.filter_map(|row| Some((row.ts?, node(row)?, row.mask & 7))).collect::<Vec<_>>();
             nodes.sort_unstable();
-            let base = |(_, (_, _, mask)): &(usize, &(i64, &str, u32))| mask & 3 == 3;
-            let base = if last { nodes.iter().enumerate().rfind(base) } else { nodes.iter().enumerate().find(base) };
-            let next = base.and_then(|(base, _)| {
-                let at = |n: usize| if forward { base.checked_add(n) } else { base.checked_sub(n) };
+            // The base must meet its own condition and the first of the run.
+            let meets = |i: &usize| nodes[*i].2 & 3 == 3;
+            let start = match base {
+                "head" => Some(0).filter(|_| !nodes.is_empty()).filter(meets),
+                "tail" => nodes.len().checked_sub(1).filter(meets),
+                "first_match" => (0..nodes.len()).find(meets),
+                _ => (0..nodes.len()).rfind(meets),
+            };
+            let next = start.and_then(|start| {
+                let at = |n: usize| if forward { start.checked_add(n) } else { start.checked_sub(n) };
                 let second = nodes.get(at(1)?)?;
                 (second.2 & 4 == 4).then(|| nodes.get(at(2)?))?
             });
@@ -167,16 +192,82 @@ proptest! {
         });
         let expected = expected.collect::<Vec<_>>();
         let args = |rows: &[Row]| {
-            let mut args = vec![
-                text(if forward { "forward" } else { "backward" }),
-                text(if last { "last_match" } else { "first_match" }),
-                ts(rows),
-                value(rows, 3),
-            ];
+            let direction = text(if forward { "forward" } else { "backward" });
+            let mut args = vec![direction, text(base), ts(rows), value(rows, 3)];
             args.extend((0..3).map(|bit| condition(rows, bit)));
             args
         };
         check(sequence_next_node_udaf(), &rows, args, &expected);
+    }
+}
+
+/// A funnel of three steps as its documentation tells it, one event after the other.
+struct Chains {
+    window: i64,
+    limits: [Option<i64>; 3],
+    order: bool,
+    deduplication: bool,
+    increase: bool,
+    once: bool,
+    reentry: bool,
+}
+
+/// When a chain began, when it was last continued, and by which rows.
+type Chain = (i64, i64, Vec<usize>);
+
+impl Chains {
+    /// The number of steps of the longest chain when the rows, or the sequence, end.
+    fn level(&self, rows: &[(i64, u32)]) -> i64 {
+        let mut events = vec![];
+        for (row, (tick, mask)) in rows.iter().enumerate() {
+            if *mask == 0 {
+                events.push((*tick, None, row));
+            }
+            events.extend((0..3).filter(|step| mask >> step & 1 == 1).map(|step| (*tick, Some(step), row)));
+        }
+        events.sort_unstable();
+        // By the step they have reached. Only where a row may not be used twice does it matter which
+        // chain it is: otherwise the one that began last can do what any other can.
+        let mut chains: [Vec<Chain>; 3] = Default::default();
+        for (tick, step, row) in events {
+            let begun = !chains[0].is_empty();
+            let Some(step) = step else {
+                if self.order && begun {
+                    break;
+                }
+                continue;
+            };
+            let longer = if step == 0 {
+                vec![(tick, tick, vec![row])]
+            } else {
+                if self.deduplication && !chains[step].is_empty() {
+                    break;
+                }
+                if self.order && begun && chains[step - 1].is_empty() {
+                    if self.reentry {
+                        continue;
+                    }
+                    break;
+                }
+                self.continued(&chains[step - 1], tick, step, row)
+            };
+            if !self.once && !longer.is_empty() {
+                chains[step].clear();
+            }
+            chains[step].extend(longer);
+        }
+        chains.iter().take_while(|of_step| !of_step.is_empty()).map(|_| 1).sum()
+    }
+
+    fn continued(&self, chains: &[Chain], tick: i64, step: usize, row: usize) -> Vec<Chain> {
+        let may = |(start, last, rows): &&Chain| {
+            tick - start <= self.window
+                && (!self.increase || *last < tick)
+                && self.limits[step].is_none_or(|limit| tick - last <= limit)
+                && !(self.once && rows.contains(&row))
+        };
+        let with = |rows: &[usize]| rows.iter().copied().chain([row]).collect();
+        chains.iter().filter(may).map(|(start, _, rows)| (*start, tick, with(rows))).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, Int64Array, LargeBinaryArray};
 use coterie_udfs::aggregate::hll_sketch::hll_sketch_udaf;
 use coterie_udfs::aggregate::hll_union_agg::hll_union_agg_udaf;
 use coterie_udfs::aggregate::kll_sketch::kll_sketch_udaf;
+use coterie_udfs::aggregate::kll_union_agg::kll_union_agg_udaf;
 use coterie_udfs::aggregate::theta_intersect_agg::theta_intersect_agg_udaf;
 use coterie_udfs::aggregate::theta_sketch::theta_sketch_udaf;
 use coterie_udfs::aggregate::theta_union_agg::theta_union_agg_udaf;
@@ -145,6 +146,102 @@ proptest! {
             ScalarValue::UInt64(Some(n))
         };
         check_groups(kll_sketch_udaf(), &groups, args, &expected.collect::<Vec<_>>(), check);
+    }
+}
+
+fn kll_of<'a>(values: impl IntoIterator<Item = &'a i64>) -> Vec<u8> {
+    let mut sketch = kll::new(200).unwrap();
+    values.into_iter().for_each(|value| kll::update(&mut sketch, *value as f64));
+    sketch.serialize()
+}
+
+/// The numbers of a sketch that has kept all of them.
+fn numbers_of(answer: ScalarValue) -> ScalarValue {
+    let ScalarValue::LargeBinary(Some(bytes)) = answer else { panic!("no sketch: {answer:?}") };
+    let sketch = kll::read(&bytes).unwrap();
+    let n = sketch.n();
+    let numbers =
+        (1..=n).map(|place| kll::quantile(&sketch, (place as f64 - 0.5) / n as f64).unwrap().unwrap());
+    ScalarValue::from(format!("{:?}", numbers.collect::<Vec<_>>()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Of less than 200 numbers none is left out, so that the answers are exact.
+    #[test]
+    fn quantiles_of_sketches(
+        rows in prop::collection::vec(
+            (0..N_GROUPS, prop::option::weighted(0.9, prop::collection::vec(0..40_i64, 0..6))),
+            0..24,
+        ),
+    ) {
+        let groups = rows.iter().map(|row| row.0).collect::<Vec<_>>();
+        let args = |picked: &[usize]| {
+            let sketches = picked.iter().map(|row| rows[*row].1.as_ref().map(kll_of)).collect::<Vec<_>>();
+            let column: ArrayRef = Arc::new(sketches.iter().map(Option::as_deref).collect::<LargeBinaryArray>());
+            vec![Arg::Column(column)]
+        };
+        let expected = (0..N_GROUPS).map(|group| {
+            let mut all = rows.iter().filter(|row| row.0 == group).filter_map(|row| row.1.as_ref()).flatten().map(|x| *x as f64).collect::<Vec<_>>();
+            all.sort_by(f64::total_cmp);
+            ScalarValue::from(format!("{all:?}"))
+        });
+        check_groups(kll_union_agg_udaf(), &groups, args, &expected.collect::<Vec<_>>(), numbers_of);
+    }
+
+    /// Sets of fewer values than a sketch keeps: what is estimated is exact.
+    #[test]
+    fn operations_are_those_of_sets(
+        a in prop::collection::btree_set(0..100_i64, 0..60),
+        b in prop::collection::btree_set(0..100_i64, 0..60),
+        rank in 0..=10_i32,
+        number in 0..100_i64,
+    ) {
+        let hex = |bytes: Vec<u8>| format!("X'{}'", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        let whole = |ids: &BTreeSet<i64>| {
+            let mut sketch = theta::Theta::new(12);
+            ids.iter().for_each(|id| sketch.update(*id).unwrap());
+            hex(sketch.write().unwrap())
+        };
+        let exact = |ids: &BTreeSet<i64>| {
+            let mut sketch = hll::Hll::new(12).unwrap();
+            ids.iter().for_each(|id| sketch.update(*id));
+            hex(sketch.write())
+        };
+        let both = &a | &b;
+        let mut sorted = a.iter().chain(&b).copied().collect::<Vec<_>>();
+        sorted.sort_unstable();
+        let query = format!(
+            "SELECT theta_estimate(theta_union(t, u)), theta_estimate(theta_intersect(t, u)), theta_estimate(theta_a_not_b(t, u)),
+                    theta_lower_bound(t), theta_upper_bound(t, 3), hll_union(h, i) = {},
+                    hll_lower_bound(e) <= {n} AND hll_upper_bound(e) >= {n} AND round(hll_estimate(e)) = {n},
+                    kll_count(kll_union(k, l)), kll_quantile(kll_union(k, l), {rank} / 10.0), kll_rank(kll_union(k, l), {number})
+             FROM (VALUES ({}, {}, {}, {}, {}, {}, {})) AS v(t, u, h, i, k, l, e)",
+            hex(hll_of(&both)), whole(&a), whole(&b), hex(hll_of(&a)), hex(hll_of(&b)), hex(kll_of(&a)), hex(kll_of(&b)), exact(&a),
+            n = a.len(),
+        );
+        // The least number that so many are at most.
+        let place = (f64::from(rank) / 10.0 * sorted.len() as f64).ceil().max(1.0) as usize;
+        let float = |number: usize| format!("{:?}", number as f64);
+        let wanted = [
+            float(both.len()),
+            float((&a & &b).len()),
+            float((&a - &b).len()),
+            float(a.len()),
+            float(a.len()),
+            "true".into(),
+            "true".into(),
+            sorted.len().to_string(),
+            sorted.get(place - 1).map(|number| format!("{:?}", *number as f64)).unwrap_or_default(),
+            if sorted.is_empty() {
+                String::new()
+            } else {
+                format!("{:?}", sorted.iter().filter(|other| **other <= number).count() as f64 / sorted.len() as f64)
+            },
+        ];
+        let answer = tokio::runtime::Runtime::new().unwrap().block_on(rows(&ctx(), &query));
+        prop_assert_eq!(answer, vec![wanted.join(" | ")]);
     }
 }
 
