@@ -14,7 +14,7 @@ use crate::diagnostic::{Diagnostic, Kind, Source, Span, offset_of};
 use crate::error::{Error, Result};
 use crate::planner;
 use crate::segment::{Language, Segment};
-use crate::statement::{Dialect, RECURSION_LIMIT, Statement};
+use crate::statement::{Dialect, RECURSION_LIMIT, Statement, quote_string};
 
 use super::scope::{Scope, parse_rule};
 
@@ -190,10 +190,10 @@ async fn expand(call: &Call, scope: &Arc<Scope>, statement: &Statement) -> Resul
         rule: rule.0.clone(),
     };
     let place = place(rule);
-    let source = rule_source(&segment, place, &statement.source);
+    let written = written(&segment, place, &statement.source);
     let placed = |error| match error {
         Error::Wrong(faults) => {
-            Error::Wrong(faults.into_iter().map(|fault| in_statement(fault, place, &source)).collect())
+            Error::Wrong(faults.into_iter().map(|fault| in_statement(fault, &written)).collect())
         }
         failed => failed,
     };
@@ -202,18 +202,42 @@ async fn expand(call: &Call, scope: &Arc<Scope>, statement: &Statement) -> Resul
     query(&planner::to_sql(&program))
 }
 
-/// The text that a rule's places are shown in: the statement, when the rule stands in it as it is.
-pub(super) fn rule_source(segment: &Segment, place: Span, statement: &Source) -> Option<Source> {
-    let stands = statement.text.get(place.start..place.end) == Some(segment.rule.as_str());
-    (!stands).then(|| super::scope::source_of(segment))
+/// How a rule stands in a statement.
+pub(super) enum Written {
+    /// Letter by letter, from there on.
+    AsItIs(usize),
+    /// From there on, with each `'` twice, as in every literal.
+    Doubled(usize, String),
+    /// In another way: its places are shown in its own text.
+    Otherwise(Source),
 }
 
-/// A fault in a rule, shown in the statement where it stands there, else in the rule's own text.
-pub(super) fn in_statement(fault: Diagnostic, place: Span, own: &Option<Source>) -> Diagnostic {
-    match own {
-        _ if fault.source.is_some() => fault,
-        None => fault.shifted(place.start),
-        Some(source) => fault.in_source(source),
+/// How a rule stands in a statement, given the place of its content, or else of the literal that it is written as.
+pub(super) fn written(segment: &Segment, place: Span, statement: &Source) -> Written {
+    if statement.text.get(place.start..place.end) == Some(segment.rule.as_str()) {
+        return Written::AsItIs(place.start);
+    }
+    let literal = statement.text.get(place.start..).unwrap_or_default();
+    if literal.starts_with(&quote_string(&segment.rule)) {
+        return Written::Doubled(place.start + 1, segment.rule.clone());
+    }
+    Written::Otherwise(super::scope::source_of(segment))
+}
+
+/// A fault in a rule, shown in the statement where the rule stands there, else in the rule's own text.
+pub(super) fn in_statement(mut fault: Diagnostic, written: &Written) -> Diagnostic {
+    if fault.source.is_some() {
+        return fault;
+    }
+    match written {
+        Written::AsItIs(start) => fault.shifted(*start),
+        Written::Doubled(start, rule) => {
+            let quotes = |before: usize| rule.bytes().take(before).filter(|byte| *byte == b'\'').count();
+            let at = |place: usize| start + place + quotes(place);
+            fault.span = fault.span.map(|span| Span::new(at(span.start), at(span.end)));
+            fault
+        }
+        Written::Otherwise(source) => fault.in_source(source),
     }
 }
 

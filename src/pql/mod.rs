@@ -22,7 +22,7 @@ pub mod types;
 
 use chrono::{DateTime, Utc};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Kind, Span};
 use crate::profile::Bound;
 use crate::segment::Language;
 
@@ -52,6 +52,25 @@ impl Context<'_> {
         let event = events.map(|(events, schema)| types::row(schema, &events.key, types::Role::Event));
         types::profile(&self.store.profiles, &store.profiles.key, event)
     }
+
+    /// Adds what a store of no or several event tables has to do with an unknown field.
+    fn about_events(&self, fault: Diagnostic, text: &str) -> Diagnostic {
+        let place = fault.span.filter(|_| fault.kind == Kind::UnknownField).map(Span::range);
+        let Some(name) = place.and_then(|(start, end)| text.get(start..end)) else { return fault };
+        let store = &self.store.store;
+        let Some(first) = store.events.first() else {
+            let events = name == types::EVENTS;
+            return if events { fault.help(format!("`{}` has no event table", store.name)) } else { fault };
+        };
+        let mut others = store.events.iter().zip(&self.store.events).skip(1);
+        match others.find(|(_, schema)| schema.column_with_name(name).is_some()) {
+            Some((other, _)) => fault.help(format!(
+                "the event table `{}` has it; `xEvent` is the first one of the store, `{}`",
+                other.table, first.table
+            )),
+            None => fault,
+        }
+    }
 }
 
 /// The surface tree of a rule in either form of PQL.
@@ -68,5 +87,6 @@ pub fn compile(
     language: Language,
     context: &Context<'_>,
 ) -> Result<typed::Expr, Vec<Diagnostic>> {
-    check(&parse_rule(text, language)?, context.profile())
+    let checked = check(&parse_rule(text, language)?, context.profile());
+    checked.map_err(|faults| faults.into_iter().map(|fault| context.about_events(fault, text)).collect())
 }

@@ -21,6 +21,10 @@ use super::{
 /// What `CREATE`, `DROP` and `SHOW` are about, for "did you mean".
 const KINDS: &[&str] = &["EXTERNAL", "PROFILE", "SEGMENT", "SEGMENTS", "TABLE", "VIEW"];
 
+/// What `EXPLAIN` may be followed by, for "did you mean".
+const EXPLAINED: &[&str] =
+    &["ANALYZE", "EVALUATE", "FORMAT", "INSERT", "SEGMENT", "SELECT", "VERBOSE", "WITH"];
+
 /// How statements begin, for "did you mean".
 const OPENINGS: &[&str] = &[
     "SELECT",
@@ -146,7 +150,8 @@ fn command(parser: &mut Parser<'_>) -> Result<Command> {
             // `CREATE PROFIL STORE`: the word at fault, if it is nearly one that may stand there.
             let word = fault.span.and_then(|span| parser.text.get(span.start..span.end)).unwrap_or_default();
             let word = word.to_owned();
-            Err(fault.suggest(&word, KINDS.iter().copied()))
+            let explained = first.eq_ignore_ascii_case("EXPLAIN");
+            Err(fault.suggest(&word, if explained { EXPLAINED } else { KINDS }.iter().copied()))
         }
     }
 }

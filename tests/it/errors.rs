@@ -73,6 +73,8 @@ async fn mistakes_in_statements() {
         "EXPLAIN SEGMENT c",
         "EVALUATE SEGMENT a, c",
         "EVALUATE EVERYTHING",
+        "EXPLAIN EVALUTE ALL SEGMENTS",
+        "EXPLAIN SEGMNT a",
         "EVALUATE ALL SEGMENTS AS OF 'yesterday'",
         "EVALUATE ALL SEGMENTS DRY",
         "SELECT * FROM segment.c",

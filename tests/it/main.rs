@@ -18,6 +18,7 @@ mod fuzz;
 mod import;
 mod interrupt;
 mod layout;
+mod pql;
 mod processes;
 mod program;
 #[path = "../rules/mod.rs"]

@@ -7,12 +7,12 @@ use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use coterie::evaluation::{Tables, prepare};
 use coterie::planner::members;
+use coterie::pql;
 use coterie::profile::Bound;
-use coterie::resolve::{Member, Program, Segments, resolve};
+use coterie::resolve::{Program, resolve};
 use coterie::segment::Language;
 use coterie::session::Registered;
 use coterie::statement::Dialect;
-use coterie::{diagnostic, pql};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
@@ -23,23 +23,11 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 
 use crate::cases::{Case, cases};
-use crate::fixture::{context, now, store, table};
+use crate::fixture::{NoSegments, context, now, store, table};
 use crate::generator::query;
 use crate::interpreter::{members as members_as_interpreted, profiles};
 use crate::random_data::Data;
 use crate::shrink::plain;
-
-struct NoSegments;
-
-impl Segments for NoSegments {
-    fn rule(&self, _: &str) -> Option<diagnostic::Result<Member>> {
-        None
-    }
-
-    fn names(&self) -> Vec<String> {
-        vec![]
-    }
-}
 
 fn session() -> SessionContext {
     let ctx = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));

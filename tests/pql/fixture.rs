@@ -6,8 +6,10 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use arrow::json::ReaderBuilder;
 use chrono::{DateTime, Utc};
+use coterie::diagnostic;
 use coterie::pql::Context;
 use coterie::profile::{Bound, Events, ProfileStore, Profiles};
+use coterie::resolve::{Member, Segments};
 use serde_json::Value;
 
 use crate::cases::path;
@@ -92,4 +94,17 @@ pub(crate) fn store() -> Arc<Bound> {
 /// The context of the fixture's queries.
 pub(crate) fn context(store: &Bound) -> Context<'_> {
     Context { store, now: now(), segment: &|_| None }
+}
+
+/// A store without segments.
+pub(crate) struct NoSegments;
+
+impl Segments for NoSegments {
+    fn rule(&self, _: &str) -> Option<diagnostic::Result<Member>> {
+        None
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![]
+    }
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use coterie::planner::members;
+use coterie::pql;
 use coterie::profile::Bound;
-use coterie::resolve::{Member, Segments, resolve};
+use coterie::resolve::resolve;
 use coterie::segment::Language;
 use coterie::session::Registered;
 use coterie::statement::Dialect;
-use coterie::{diagnostic, pql};
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
@@ -19,24 +19,12 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::DFParserBuilder;
 
 use crate::cases::path;
-use crate::fixture::{context, now, store, table_of};
+use crate::fixture::{NoSegments, context, now, store, table_of};
 use crate::generator::{SIMPLEST, query};
 use crate::interpreter::value::Value;
 use crate::interpreter::{members as members_as_interpreted, profiles};
 use crate::random_data::Data;
 use crate::shrink::{plain, shrink};
-
-struct NoSegments;
-
-impl Segments for NoSegments {
-    fn rule(&self, _: &str) -> Option<diagnostic::Result<Member>> {
-        None
-    }
-
-    fn names(&self) -> Vec<String> {
-        vec![]
-    }
-}
 
 /// Data by two roads: tables, and values of the interpreter.
 struct World {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::compile::{Refusals, compile};
 use crate::diagnostic::{Diagnostic, Kind, Span};
 use crate::engine::Session;
-use crate::engine::expand::{in_statement, rule_source};
+use crate::engine::expand::{in_statement, written};
 use crate::engine::scope::{Scope, parse_rule};
 use crate::error::{Error, Result};
 use crate::segment::{Name, Segment};
@@ -33,11 +33,11 @@ pub(super) async fn run(session: &Session, create: &CreateSegment, statement: &S
     };
     check_id(&scope, &segment)?;
     check(&scope, &segment).await.map_err(|error| {
-        let own = rule_source(&segment, create.rule_span, &statement.source);
+        let written = written(&segment, create.rule_span, &statement.source);
         match error {
-            Error::Wrong(faults) => Error::Wrong(
-                faults.into_iter().map(|fault| in_statement(fault, create.rule_span, &own)).collect(),
-            ),
+            Error::Wrong(faults) => {
+                Error::Wrong(faults.into_iter().map(|fault| in_statement(fault, &written)).collect())
+            }
             failed => failed,
         }
     })?;

@@ -1,6 +1,6 @@
 //! Time constraints: what follows `occurs`, and what stands in `when(…)`.
 
-use super::super::ast::{Comparison, Constraint, ConstraintBody, Direction, Time, Unit, Which};
+use super::super::ast::{Comparison, Constraint, ConstraintBody, Direction, Expr, Node, Time, Unit, Which};
 use super::super::lexer::{Symbol, Token};
 use super::{Parser, comparison_of};
 use crate::diagnostic::nearest;
@@ -21,10 +21,7 @@ impl Parser {
             return self.offset_constraint(comparison);
         }
         if self.is_word("within") {
-            self.fault_here("`occurs within` is not PQL")
-                .help
-                .push("write `occurs <= 7 days before now`".into());
-            self.at += 1;
+            return self.within();
         }
         if self.take_word("between") {
             let from = self.time();
@@ -40,6 +37,26 @@ impl Parser {
         }
         self.take_word("on");
         ConstraintBody::On(self.time())
+    }
+
+    /// `occurs within 7 days`, which is not PQL: what stands there belongs to it and is no fault of its own.
+    fn within(&mut self) -> ConstraintBody {
+        let mut at = self.at + 1;
+        while self.is_word_at(at, "the") || self.is_word_at(at, "last") {
+            at += 1;
+        }
+        let length = match (self.token(at), self.token(at + 1)) {
+            (Token::Integer(number), Token::Word(unit)) if Unit::from_word(unit).is_some() => {
+                format!("{number} {unit}")
+            }
+            _ => "7 days".to_owned(),
+        };
+        let span = self.span();
+        self.fault_here("`occurs within` is not PQL")
+            .help
+            .push(format!("write `occurs <= {length} before now`"));
+        self.skip_to_new_part();
+        ConstraintBody::On(Time::Value(Expr { node: Node::Invalid, span }))
     }
 
     fn offset_constraint(&mut self, comparison: Comparison) -> ConstraintBody {
