@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringViewArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, TimestampMicrosecondType};
@@ -13,18 +12,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use coterie::audience::{Audiences, Change, Outcome, Run};
 use coterie::diagnostic::Kind;
 use datafusion::prelude::SessionContext;
-use futures::stream::{BoxStream, TryStreamExt};
+use futures::stream::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-};
+use object_store::{ObjectStore, ObjectStoreExt};
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 use serde_json::json;
 use url::Url;
+
+use crate::common::mortal::Mortal;
 
 /// A warehouse in memory, which several handles can share.
 #[derive(Clone)]
@@ -561,86 +559,6 @@ async fn what_no_version_needs_is_vacuumed() {
     }
 }
 
-/// An object store that stops answering after so many writes, as if the process had been killed there, and that may
-/// answer one commit twice: it takes it, and then says that it has one already.
-#[derive(Debug)]
-struct Mortal {
-    inner: Arc<dyn ObjectStore>,
-    writes_left: AtomicI64,
-    late: AtomicBool,
-}
-
-impl std::fmt::Display for Mortal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
-impl Mortal {
-    fn lives(&self, writes: i64) -> object_store::Result<()> {
-        let before = self.writes_left.fetch_sub(writes, Ordering::SeqCst);
-        if before - writes >= 0 {
-            return Ok(());
-        }
-        self.writes_left.store(-1, Ordering::SeqCst);
-        Err(object_store::Error::Generic { store: "mortal", source: "it is dead".into() })
-    }
-}
-
-#[async_trait::async_trait]
-impl ObjectStore for Mortal {
-    async fn put_opts(
-        &self,
-        location: &Path,
-        payload: PutPayload,
-        opts: PutOptions,
-    ) -> object_store::Result<PutResult> {
-        self.lives(1)?;
-        let commit = opts.mode == PutMode::Create;
-        let result = self.inner.put_opts(location, payload, opts).await?;
-        if commit && self.late.swap(false, Ordering::SeqCst) {
-            return Err(object_store::Error::AlreadyExists {
-                path: location.to_string(),
-                source: "asked twice".into(),
-            });
-        }
-        Ok(result)
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        location: &Path,
-        opts: PutMultipartOptions,
-    ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.lives(1)?;
-        self.inner.put_multipart_opts(location, opts).await
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> object_store::Result<GetResult> {
-        self.lives(0)?;
-        self.inner.get_opts(location, options).await
-    }
-
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, object_store::Result<Path>>,
-    ) -> BoxStream<'static, object_store::Result<Path>> {
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
-        self.inner.copy_opts(from, to, options).await
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_dies_leaves_all_or_nothing() {
     let segments: &[(&str, &[&str])] = &[("a", &["ann"]), ("b", &["bob", "ann"]), ("c", &[])];
@@ -649,11 +567,7 @@ async fn a_run_that_dies_leaves_all_or_nothing() {
     for writes in 0..8 {
         let warehouse = Warehouse::in_memory();
         warehouse.open(DataType::Utf8).commit(&run("e1", day(1), segments)).await.unwrap();
-        let store = Mortal {
-            inner: Arc::clone(&warehouse.store),
-            writes_left: AtomicI64::new(writes),
-            late: AtomicBool::new(false),
-        };
+        let store = Mortal::of(&warehouse.store, writes);
         let dying = Warehouse { store: Arc::new(store), root: warehouse.root.clone() };
         let ended = dying.open(DataType::Utf8).commit(&run("e2", day(2), later)).await;
 
@@ -680,11 +594,7 @@ async fn a_run_that_dies_leaves_all_or_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_was_taken_but_not_acknowledged_counts_once() {
     let warehouse = Warehouse::in_memory();
-    let store = Mortal {
-        inner: Arc::clone(&warehouse.store),
-        writes_left: AtomicI64::new(i64::MAX),
-        late: AtomicBool::new(true),
-    };
+    let store = Mortal::late(&warehouse.store);
     let slow = Warehouse { store: Arc::new(store), root: warehouse.root.clone() };
     let outcomes = slow.open(DataType::Utf8).commit(&run("e1", day(1), &[("a", &["ann"])])).await.unwrap();
     assert_eq!(changes(outcomes), [change(1, 1, 0)]);

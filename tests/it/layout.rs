@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices};
@@ -20,15 +19,11 @@ use datafusion::execution::SessionState;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionContext;
-use futures::stream::BoxStream;
+use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
-use object_store::path::Path;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult,
-};
 use url::Url;
 
+use crate::common::mortal::Mortal;
 use crate::common::{NOW, fails, run, show};
 
 async fn open(warehouse: &FilePath, memory_limit: Option<usize>) -> Session {
@@ -523,7 +518,7 @@ async fn a_run_that_dies_leaves_the_copy_as_it_was_and_is_continued() {
     let mut finished = None;
     let mut died_with_notes = false;
     for writes in 0..100 {
-        let dying = Arc::new(Mortal { inner: Arc::clone(&healthy), writes_left: AtomicI64::new(writes) });
+        let dying = Arc::new(Mortal::of(&healthy, writes));
         let ended = shop.layouts(dying).optimize(&shop.source(), None, &shop.state).await;
         let now =
             shop.layouts(Arc::clone(&healthy)).stored(&shop.source(), &shop.state).await.unwrap().unwrap();
@@ -564,73 +559,4 @@ async fn two_runs_at_once_are_one() {
         .collect();
     assert!(kinds.is_empty() || kinds == ["conflict"], "{kinds:?}");
     place.assert_same(&session, COLUMNS).await;
-}
-
-/// A store that dies after so many writes.
-#[derive(Debug)]
-struct Mortal {
-    inner: Arc<dyn ObjectStore>,
-    writes_left: AtomicI64,
-}
-
-impl std::fmt::Display for Mortal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("mortal")
-    }
-}
-
-impl Mortal {
-    fn lives(&self, writes: i64) -> object_store::Result<()> {
-        if self.writes_left.fetch_sub(writes, Ordering::SeqCst) - writes >= 0 {
-            return Ok(());
-        }
-        self.writes_left.store(-1, Ordering::SeqCst);
-        Err(object_store::Error::Generic { store: "mortal", source: "it is dead".into() })
-    }
-}
-
-#[async_trait::async_trait]
-impl ObjectStore for Mortal {
-    async fn put_opts(
-        &self,
-        location: &Path,
-        payload: PutPayload,
-        opts: PutOptions,
-    ) -> object_store::Result<PutResult> {
-        self.lives(1)?;
-        self.inner.put_opts(location, payload, opts).await
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        location: &Path,
-        opts: PutMultipartOptions,
-    ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.lives(1)?;
-        self.inner.put_multipart_opts(location, opts).await
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> object_store::Result<GetResult> {
-        self.lives(0)?;
-        self.inner.get_opts(location, options).await
-    }
-
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, object_store::Result<Path>>,
-    ) -> BoxStream<'static, object_store::Result<Path>> {
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
-        self.inner.copy_opts(from, to, options).await
-    }
 }

@@ -1,5 +1,7 @@
 //! The tiny shop that most tests speak about, and helpers to speak with it.
 
+pub(crate) mod mortal;
+
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
