@@ -15,16 +15,18 @@ import time
 
 import engines
 
+# ClickHouse's functions take seconds or plain numbers. As microseconds they see the same order of events as coterie does.
+MICROS = "toUInt64(toUnixTimestamp64Micro(timestamp))"
 KINDS = ["product_view", "add_to_cart", "checkout", "purchase"]
 OURS = ", ".join(f"event_type = '{kind}'" for kind in KINDS)
 CALLS = [
     # name, coterie's call, ClickHouse's
     ("window_funnel", f"window_funnel(INTERVAL '3 days', \"timestamp\", {OURS})",
-     f"windowFunnel(259200)(toDateTime(timestamp), {OURS})"),
+     f"windowFunnel(259200000000)({MICROS}, {OURS})"),
     ("sequence_match", f"sequence_match('(?1)(?t<=259200)(?4)', \"timestamp\", {OURS})",
-     f"sequenceMatch('(?1)(?t<=259200)(?4)')(toDateTime(timestamp), {OURS})"),
+     f"sequenceMatch('(?1)(?t<=259200000000)(?4)')({MICROS}, {OURS})"),
     ("sequence_count", f"sequence_count('(?1).*(?2)', \"timestamp\", {OURS})",
-     f"sequenceCount('(?1).*(?2)')(toDateTime(timestamp), {OURS})"),
+     f"sequenceCount('(?1).*(?2)')({MICROS}, {OURS})"),
     ("retention", f"retention({OURS})[4]", f"retention({OURS})[4]"),
 ]
 

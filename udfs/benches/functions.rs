@@ -5,6 +5,7 @@
 //!
 //! `cargo bench -p coterie-udfs --bench functions`; `ROWS=1000000` for a short run.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -95,6 +96,8 @@ fn kernels(criterion: &mut Criterion) {
     let window = Span::Fixed { ticks: 3600, more: false };
     let funnel = Funnel::new(CONDITIONS as usize, window.clone());
     let increasing = Funnel { strict_increase: true, ..funnel.clone() };
+    // As the aggregate has it: two lists that are used again for every group.
+    let room = RefCell::new((vec![], vec![]));
     let mut group = group(criterion, "kernels, sorted");
     let mut bench = |name: &str, of: &dyn Fn(&[i64], &[u32]) -> i64| {
         group.bench_function(name, |bencher| {
@@ -110,6 +113,11 @@ fn kernels(criterion: &mut Criterion) {
             });
             bench(&format!("sequence_count {text}"), &|ticks, masks| {
                 pattern.count(ticks, masks).unwrap_or_default()
+            });
+            bench(&format!("sequence_match_events {text}"), &|ticks, masks| {
+                let (met, found) = &mut *room.borrow_mut();
+                found.clear();
+                i64::from(pattern.events(ticks, masks, met, found).is_ok())
             });
         }
     }
