@@ -167,7 +167,7 @@ mod tests {
             let expected: Vec<u32> = (0..5_000).step_by(step).collect();
             for is_dense in [false, true] {
                 assert_eq!(in_order(expected.iter().rev().copied(), 5_000, is_dense), expected);
-                assert_eq!(in_order(std::iter::empty(), 5_000, is_dense), []);
+                assert_eq!(in_order(std::iter::empty(), 5_000, is_dense), [0_u32; 0]);
             }
         }
     }
