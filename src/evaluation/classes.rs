@@ -43,7 +43,7 @@ pub(super) struct Classes {
 enum Kind {
     Text {
         tests: Vec<TextTest>,
-        index: TextIndex,
+        index: Box<TextIndex>,
         known: HashMap<Box<str>, u32>,
     },
     /// The class of each interval: below a bound, at it, up to the next.
@@ -193,7 +193,7 @@ impl Classes {
         use crate::compile::Of;
         Ok(match &subject.of {
             Of::Text(_) => {
-                let index = TextIndex::new(&subject.tests)?;
+                let index = Box::new(TextIndex::new(&subject.tests)?);
                 let tests = subject.tests.iter().zip(bound).map(|(test, bound)| text_test(test, bound));
                 Kind::Text { tests: tests.collect::<Result<_>>()?, index, known: HashMap::new() }
             }

@@ -315,11 +315,10 @@ impl<'a> Matcher<'a> {
             });
         }
         let mut found: Vec<u32> = vec![];
-        for row in 0..n {
-            if ordinals[row] == NOBODY {
+        for (row, (&ordinal, &time)) in ordinals.iter().zip(&alive.times).enumerate() {
+            if ordinal == NOBODY {
                 continue;
             }
-            let time = alive.times[row];
             found.clear();
             for &(automaton, state) in &alive.states[alive.states_of(row)] {
                 let automaton = &mut self.automata.all[automaton as usize];
@@ -339,12 +338,12 @@ impl<'a> Matcher<'a> {
             }
             match &found[..] {
                 [] => {}
-                [signature] => self.keep(row, ordinals[row], time, *signature, &channels),
+                [signature] => self.keep(row, ordinal, time, *signature, &channels),
                 several => match self.automata.combine(several) {
-                    Some(signature) => self.keep(row, ordinals[row], time, signature, &channels),
+                    Some(signature) => self.keep(row, ordinal, time, signature, &channels),
                     None => {
                         for signature in several {
-                            self.keep(row, ordinals[row], time, *signature, &channels);
+                            self.keep(row, ordinal, time, *signature, &channels);
                         }
                     }
                 },
