@@ -14,6 +14,7 @@ use crate::evaluation::MembersExec;
 use crate::session::{CATALOG, PUBLIC};
 use crate::warehouse::Kind;
 
+use super::postgres::{INFORMATION_SCHEMA, InformationSchema, PG_CATALOG, PgCatalog};
 use super::scope::Scope;
 use super::system;
 
@@ -50,6 +51,13 @@ impl CatalogProvider for Catalog {
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        if super::postgres::facts(self.0.options()).is_some() {
+            match name {
+                PG_CATALOG => return Some(Arc::new(PgCatalog(Arc::clone(&self.0)))),
+                INFORMATION_SCHEMA => return Some(Arc::new(InformationSchema(Arc::clone(&self.0)))),
+                _ => {}
+            }
+        }
         let part = Part::ALL.iter().copied().find(|part| part.name() == name)?;
         Some(Arc::new(Tables { scope: Arc::clone(&self.0), part }))
     }

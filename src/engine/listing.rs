@@ -1,5 +1,7 @@
 //! Tables and keys, as the metadata calls of drivers ask for them.
 
+use std::sync::Arc;
+
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
@@ -11,6 +13,7 @@ use crate::session::{CATALOG, PUBLIC};
 use crate::warehouse::Kind;
 
 use super::Session;
+use super::scope::Scope;
 
 /// A table as a driver sees it.
 #[derive(Clone, Debug)]
@@ -85,9 +88,24 @@ impl Session {
         with_columns: bool,
         wanted: impl Fn(&str, &str) -> bool + Send,
     ) -> Result<Vec<Listed>> {
-        let scope = self.scope().await?;
-        scope.list_audiences().await?;
-        let state = scope.state();
+        self.scope().await?.tables(with_columns, wanted).await
+    }
+
+    /// The keys of profile stores whose tables the session may read.
+    pub async fn keys(&self) -> Result<Keys> {
+        self.scope().await?.keys()
+    }
+}
+
+impl Scope {
+    /// The tables that may be read and that `wanted` chooses.
+    pub(super) async fn tables(
+        self: &Arc<Self>,
+        with_columns: bool,
+        wanted: impl Fn(&str, &str) -> bool + Send,
+    ) -> Result<Vec<Listed>> {
+        self.list_audiences().await?;
+        let state = self.state();
         let Some(catalog) = state.catalog_list().catalog(CATALOG) else { return Ok(vec![]) };
         let mut tables = vec![];
         for schema in catalog.schema_names() {
@@ -113,9 +131,9 @@ impl Session {
         Ok(tables)
     }
 
-    /// The keys of profile stores whose tables the session may read.
-    pub async fn keys(&self) -> Result<Keys> {
-        let scope = self.scope().await?;
+    /// The keys of profile stores whose tables may be read.
+    pub(super) fn keys(&self) -> Result<Keys> {
+        let scope = self;
         let mut keys = Keys::default();
         for name in scope.names(Kind::ProfileStore) {
             let Some(store) = scope.store(name)? else { continue };

@@ -19,6 +19,7 @@ mod names;
 mod own_table;
 mod permission;
 mod plan;
+mod postgres;
 mod principal;
 mod queries;
 mod scope;
@@ -28,7 +29,7 @@ mod translate;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
@@ -59,6 +60,8 @@ pub use ingest::{Existing, Ingest};
 pub use listing::{Keys, Listed, Place, Sort};
 pub use names::{Names, TableName};
 pub use plan::Planned;
+pub(crate) use postgres::types as postgres_types;
+pub use postgres::{Facts, SCHEMAS, parse_postgres};
 pub use principal::{Grant, Principal, Role};
 pub use queries::{End, Observer, Queries, Query};
 pub use translate::Translation;
@@ -92,6 +95,8 @@ pub struct Engine {
     layouts: Layouts,
     queries: Arc<Queries>,
     query_timeout: Option<Duration>,
+    /// The base of sessions that speak PostgreSQL's dialect, once there is one.
+    postgres: OnceLock<SessionState>,
 }
 
 /// A catalog entry's body as a type, with its version.
@@ -122,6 +127,7 @@ impl Engine {
             layouts,
             queries: Arc::default(),
             query_timeout: options.query_timeout,
+            postgres: OnceLock::new(),
         }))
     }
 
@@ -156,6 +162,21 @@ impl Engine {
     /// Whether everything is lost when the process ends.
     pub fn in_memory(&self) -> bool {
         self.warehouse.url().scheme() == "memory"
+    }
+
+    /// What sessions are made from: those that speak PostgreSQL's dialect have its functions, too.
+    fn base_of(&self, config: &SessionConfig) -> &SessionState {
+        if postgres::facts(config.options()).is_none() {
+            return &self.base;
+        }
+        self.postgres.get_or_init(|| {
+            let mut state = self.base.clone();
+            // It fails only where a registry refuses changes, and this one does not.
+            if let Err(error) = postgres::register(&mut state) {
+                tracing::error!(%error, "functions of PostgreSQL are missing");
+            }
+            state
+        })
     }
 
     /// A catalog entry's body.

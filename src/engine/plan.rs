@@ -196,10 +196,16 @@ impl Session {
             |table: &TableReference| matches!(table.schema(), Some("information_schema" | "pg_catalog"));
         let tables = state.resolve_table_references(&sql)?;
         permission::check_tables(&scope.principal, &tables)?;
-        if tables.iter().any(listed) {
+        let is_listed = tables.iter().any(listed);
+        if is_listed {
             scope.list_audiences().await?;
         }
         let piece = &statement.source.text[statement.piece.clone()];
+        if super::postgres::facts(scope.options()).is_some()
+            && (is_listed || super::postgres::asks_for_objects(piece))
+        {
+            scope.objects().await?;
+        }
         state.statement_to_plan(sql).await.map_err(|error| match from_datafusion_in(error, piece) {
             Error::Wrong(faults) => {
                 let placed = faults.into_iter().map(|fault| match fault.source {

@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
+use datafusion::config::ConfigOptions;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -32,6 +33,7 @@ use super::Engine;
 use super::catalog::Catalogs;
 use super::entry::{Relation, Typed};
 use super::own_table::OwnTable;
+use super::postgres::Objects;
 use super::principal::Principal;
 use super::tables::ScopeTables;
 
@@ -55,6 +57,8 @@ pub(super) struct Scope {
     bound: Mutex<HashMap<String, Arc<Bound>>>,
     /// The segments that have an audience, once a statement asks for the list of tables.
     audiences: OnceCell<Vec<String>>,
+    /// All objects, once a statement asks for PostgreSQL's catalog.
+    objects: OnceCell<Arc<Objects>>,
 }
 
 impl std::fmt::Debug for Scope {
@@ -83,6 +87,7 @@ impl Scope {
             added,
             bound,
             audiences,
+            objects: OnceCell::new(),
         }
     }
 
@@ -103,10 +108,25 @@ impl Scope {
     /// The engine's state with the session's settings.
     fn base(&self) -> &SessionState {
         self.base.get_or_init(|| {
-            let mut base = self.engine.base.clone();
+            let mut base = self.engine.base_of(&self.config).clone();
             base.config_mut().clone_from(&self.config);
             base
         })
+    }
+
+    /// The session's settings.
+    pub(super) fn options(&self) -> &ConfigOptions {
+        self.config.options()
+    }
+
+    /// The objects as PostgreSQL numbers them.
+    pub(super) async fn objects(self: &Arc<Self>) -> Result<Arc<Objects>> {
+        let make = async || Ok::<_, Error>(Arc::new(Box::pin(Objects::of(self)).await?));
+        let objects = self.objects.get_or_try_init(make).await?;
+        if let Some(facts) = super::postgres::facts(self.options()) {
+            facts.see(objects);
+        }
+        Ok(Arc::clone(objects))
     }
 
     /// The names of a kind of thing, in order.

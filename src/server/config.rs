@@ -33,6 +33,10 @@ pub struct Config {
     #[arg(long, env = "COTERIE_FLIGHT", value_name = "ADDR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flight: Option<SocketAddr>,
+    /// Listen here for PostgreSQL's protocol: psql, drivers, BI tools
+    #[arg(long, env = "COTERIE_POSTGRES", value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<SocketAddr>,
     /// Listen here for HTTP: health, metrics, SQL
     #[arg(long, env = "COTERIE_HTTP", value_name = "ADDR")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,6 +120,7 @@ impl Config {
             memory_limit: self.memory_limit.or(other.memory_limit),
             threads: self.threads.or(other.threads),
             flight: self.flight.or(other.flight),
+            postgres: self.postgres.or(other.postgres),
             http: self.http.or(other.http),
             users: self.users.or(other.users),
             tls_cert: self.tls_cert.or(other.tls_cert),
@@ -136,12 +141,13 @@ impl Config {
     /// This with the defaults. Where no address is named, all protocols listen on loopback.
     #[must_use]
     pub fn or_defaults(self) -> Self {
-        let nowhere = self.flight.is_none() && self.http.is_none();
+        let nowhere = self.addresses().next().is_none();
         let here = |port| nowhere.then_some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
         let seconds = |seconds| Some(Span(Duration::from_secs(seconds)));
         self.or(Self {
             memory_limit: available_memory().map(|bytes| Size(bytes / 10 * 7)),
             flight: here(50051),
+            postgres: here(5432),
             http: here(8080),
             idle_timeout: seconds(3600),
             token_lifetime: seconds(12 * 3600),
@@ -156,7 +162,7 @@ impl Config {
 
     /// The addresses that are listened on.
     fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.flight.into_iter().chain(self.http)
+        self.flight.into_iter().chain(self.postgres).chain(self.http)
     }
 
     /// Refuses what would let strangers in, unless it is meant.

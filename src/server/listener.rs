@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use super::tls::{Protocol, Tls};
 
 /// How long a client may take to say its first word, and for the TLS handshake.
-const GREETING: Duration = Duration::from_secs(15);
+pub const GREETING: Duration = Duration::from_secs(15);
 
 /// A port that is listened on, before anyone is served.
 #[derive(Debug)]
@@ -60,6 +60,11 @@ impl Connections {
     pub fn new(limit: u32, idle: Duration) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(usize::try_from(limit).unwrap_or(Semaphore::MAX_PERMITS)));
         Arc::new(Self { permits, limit, idle, open: AtomicI64::new(0) })
+    }
+
+    /// How long nothing may go over one of them.
+    pub fn idle(&self) -> Duration {
+        self.idle
     }
 
     /// How many are open.
@@ -175,6 +180,26 @@ enum Stream {
 }
 
 impl Connection {
+    /// As it is.
+    pub fn plain(stream: TcpStream, address: SocketAddr, permit: Permit, idle: Duration) -> Self {
+        Self::new(Stream::Plain(stream), address, permit, idle)
+    }
+
+    /// After a TLS handshake.
+    pub fn encrypted(
+        stream: TlsStream<TcpStream>,
+        address: SocketAddr,
+        permit: Permit,
+        idle: Duration,
+    ) -> Self {
+        Self::new(Stream::Tls(Box::new(stream)), address, permit, idle)
+    }
+
+    /// Begins to count the silence anew: both sides wait for something else.
+    pub fn keep(&mut self) {
+        self.heard();
+    }
+
     fn new(stream: Stream, address: SocketAddr, permit: Permit, idle: Duration) -> Self {
         let silence = Box::pin(tokio::time::sleep(GREETING.min(idle)));
         Self { stream, address, _permit: permit, idle, silence }

@@ -10,6 +10,7 @@ mod http;
 pub mod listener;
 pub mod login;
 mod metrics;
+mod postgres;
 pub mod scram;
 pub mod tls;
 pub mod users;
@@ -94,6 +95,8 @@ pub struct Servers {
     pub flight: Option<SocketAddr>,
     /// Where HTTP is spoken.
     pub http: Option<SocketAddr>,
+    /// Where PostgreSQL's protocol is spoken.
+    pub postgres: Option<SocketAddr>,
     shared: Arc<Shared>,
     tasks: Vec<JoinHandle<Result<()>>>,
     _workers: Workers,
@@ -118,7 +121,7 @@ pub async fn start(engine: Arc<Engine>, config: Config) -> Result<Servers> {
     let connections = Connections::new(config.max_connections.unwrap_or(u32::MAX), idle);
     let metrics = Arc::new(Metrics::default());
     engine.queries().observe(Arc::clone(&metrics) as _);
-    let (flight, http) = (config.flight, config.http);
+    let (flight, http, postgres) = (config.flight, config.http, config.postgres);
     let workers = Workers::start(config.threads)?;
     let shared = Arc::new(Shared {
         engine,
@@ -136,8 +139,9 @@ pub async fn start(engine: Arc<Engine>, config: Config) -> Result<Servers> {
     };
     let flight = bind(flight, Protocol::Grpc).await?;
     let http = bind(http, Protocol::Http).await?;
+    let postgres = bind(postgres, Protocol::Postgres).await?;
     let address = |listener: &Option<Listener>| listener.as_ref().map(Listener::address);
-    let (at_flight, at_http) = (address(&flight), address(&http));
+    let (at_flight, at_http, at_postgres) = (address(&flight), address(&http), address(&postgres));
     let mut tasks = vec![];
     if let Some(listener) = flight {
         tasks.push(tokio::spawn(flight::serve(Arc::clone(&shared), listener)));
@@ -145,7 +149,10 @@ pub async fn start(engine: Arc<Engine>, config: Config) -> Result<Servers> {
     if let Some(listener) = http {
         tasks.push(tokio::spawn(http::serve(Arc::clone(&shared), listener)));
     }
-    Ok(Servers { flight: at_flight, http: at_http, shared, tasks, _workers: workers })
+    if let Some(listener) = postgres {
+        tasks.push(tokio::spawn(postgres::serve(Arc::clone(&shared), listener)));
+    }
+    Ok(Servers { flight: at_flight, http: at_http, postgres: at_postgres, shared, tasks, _workers: workers })
 }
 
 impl Servers {
@@ -161,7 +168,7 @@ impl Servers {
 
     /// What is spoken where.
     pub fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
-        let known = [("Flight SQL", self.flight), ("HTTP", self.http)];
+        let known = [("Flight SQL", self.flight), ("Postgres", self.postgres), ("HTTP", self.http)];
         known.into_iter().filter_map(|(name, address)| Some((name, address?))).collect()
     }
 

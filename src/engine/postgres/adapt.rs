@@ -1,0 +1,627 @@
+//! PostgreSQL's ways to say things, put into DataFusion's, in the syntax tree.
+//!
+//! What a user means with her own tables is left alone but for parameters and `= ANY (array)`. Statements about the
+//! catalog, which no person writes, are changed wherever DataFusion would not understand them.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use datafusion::sql::parser::Statement as DFStatement;
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, Array, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause,
+    ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement as SqlStatement,
+    TableFactor, UnaryOperator, Value, VisitMut, VisitorMut,
+};
+
+use super::catalog;
+
+/// Function that turns a name into a number: `pg_oid_of('regclass', 'public.profiles')`.
+pub(super) const OID_OF: &str = "pg_oid_of";
+/// Function that turns a number into a name.
+pub(super) const NAME_OF: &str = "pg_name_of";
+
+/// Adapts a statement of which `text` is the text.
+pub(super) fn adapt(statement: &mut DFStatement, text: &str, casts: &[Option<&'static str>]) {
+    let Some(inner) = inner(statement) else { return };
+    if casts.iter().any(Option::is_some) {
+        let _ = VisitMut::visit(inner, &mut Casts(casts));
+    }
+    let _ = VisitMut::visit(inner, &mut Arrays);
+    if is_about_catalog(text) {
+        let _ = VisitMut::visit(inner, &mut CatalogWords);
+        if let SqlStatement::Query(query) = inner {
+            name_columns(query);
+        }
+    }
+}
+
+fn inner(statement: &mut DFStatement) -> Option<&mut SqlStatement> {
+    match statement {
+        DFStatement::Statement(inner) => Some(inner),
+        DFStatement::Explain(explain) => inner(&mut explain.statement),
+        _ => None,
+    }
+}
+
+/// Whether a statement asks about the database and not about its data.
+fn is_about_catalog(text: &str) -> bool {
+    const MARKS: &[&str] = &[
+        "pg_",
+        "information_schema",
+        "::reg",
+        "as reg",
+        "current_",
+        "session_user",
+        "version()",
+        "::oid",
+        "::name",
+        "txid_",
+        "to_reg",
+        "inet_",
+    ];
+    // No driver asks for more than this.
+    if text.len() > 64 * 1024 {
+        return false;
+    }
+    let text = text.to_ascii_lowercase();
+    MARKS.iter().any(|mark| text.contains(mark))
+}
+
+/// Gives parameters the types that the client declares.
+struct Casts<'a>(&'a [Option<&'static str>]);
+
+impl VisitorMut for Casts<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let Expr::Value(value) = &*expr else { return ControlFlow::Continue(()) };
+        let Value::Placeholder(name) = &value.value else { return ControlFlow::Continue(()) };
+        let at = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok());
+        if let Some(kind) = at.and_then(|at| self.0.get(at.checked_sub(1)?).copied().flatten()) {
+            *expr = cast(expr.clone(), type_named(kind));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn type_named(name: &str) -> DataType {
+    use datafusion::sql::sqlparser::ast::TimezoneInfo;
+    match name {
+        "BOOLEAN" => DataType::Boolean,
+        "SMALLINT" => DataType::SmallInt(None),
+        "INT" => DataType::Int(None),
+        "BIGINT" => DataType::BigInt(None),
+        "REAL" => DataType::Real,
+        "DOUBLE" => DataType::DoublePrecision,
+        "DATE" => DataType::Date,
+        "TIMESTAMP" => DataType::Timestamp(None, TimezoneInfo::None),
+        "TIMESTAMP WITH TIME ZONE" => DataType::Timestamp(None, TimezoneInfo::WithTimeZone),
+        _ => DataType::Varchar(None),
+    }
+}
+
+/// `x = ANY (array)` and `x <> ALL (array)`: whether the array holds it.
+struct Arrays;
+
+impl VisitorMut for Arrays {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let (left, right, negated) = match &*expr {
+            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => (left, right, false),
+            Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right } => (left, right, true),
+            _ => return ControlFlow::Continue(()),
+        };
+        let array = match unnested(right) {
+            // Those DataFusion knows.
+            Expr::Subquery(_) => return ControlFlow::Continue(()),
+            Expr::Value(value) => match &value.value {
+                Value::SingleQuotedString(text) => match literal_array(text) {
+                    Some(array) => array,
+                    None => return ControlFlow::Continue(()),
+                },
+                _ => (**right).clone(),
+            },
+            Expr::Tuple(items) => array_of(items.clone()),
+            // `ANY ('{…}'::text[])`: the items have the type of what they are compared with.
+            Expr::Cast { expr: inner, .. } if string_of(inner).is_some() => {
+                match string_of(inner).and_then(literal_array) {
+                    Some(array) => array,
+                    None => (**right).clone(),
+                }
+            }
+            other => other.clone(),
+        };
+        let has = call("array_has", vec![array, (**left).clone()]);
+        *expr = if negated { Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(has) } } else { has };
+        ControlFlow::Continue(())
+    }
+}
+
+fn unnested(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Nested(inner) => unnested(inner),
+        other => other,
+    }
+}
+
+fn array_of(elem: Vec<Expr>) -> Expr {
+    Expr::Array(Array { elem, named: true })
+}
+
+/// `{r,l,e}` as an array of texts.
+fn literal_array(text: &str) -> Option<Expr> {
+    let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?;
+    if inner.contains(['{', '\\']) {
+        return None;
+    }
+    let items = inner.split(',').map(|item| item.trim().trim_matches('"')).filter(|item| !item.is_empty());
+    Some(array_of(items.map(string).collect()))
+}
+
+fn string(text: &str) -> Expr {
+    Expr::Value(Value::SingleQuotedString(text.to_owned()).into())
+}
+
+fn string_of(expr: &Expr) -> Option<&str> {
+    match unnested(expr) {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn is_placeholder(expr: &Expr) -> bool {
+    matches!(unnested(expr), Expr::Value(value) if matches!(value.value, Value::Placeholder(_)))
+}
+
+fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+    let args = arguments.into_iter().map(|expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))).collect();
+    call_of(
+        name,
+        FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: vec![] }),
+    )
+}
+
+fn call_of(name: &str, args: FunctionArguments) -> Expr {
+    Expr::Function(Function {
+        name: ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name))]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args,
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: vec![],
+    })
+}
+
+/// What drivers and tools say when they ask about the catalog.
+struct CatalogWords;
+
+impl VisitorMut for CatalogWords {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        visit_select(&mut query.body);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<()> {
+        match table {
+            TableFactor::Table { name, args: None, .. } => {
+                if let [ObjectNamePart::Identifier(only)] = &name.0[..]
+                    && catalog::is_table(&only.value.to_lowercase())
+                {
+                    name.0.insert(0, ObjectNamePart::Identifier(Ident::new(catalog::NAME)));
+                }
+            }
+            TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
+                unqualify(name)
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Function(function) => {
+                unqualify(&mut function.name);
+                // `ARRAY (SELECT …)`
+                if let FunctionArguments::Subquery(query) = &function.args
+                    && function.name.to_string().eq_ignore_ascii_case("array")
+                {
+                    *expr = array_of_rows((**query).clone());
+                }
+            }
+            Expr::Subquery(query) => to_one_row(query),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Some(changed) = changed(expr) {
+            *expr = changed;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Functions have no schema.
+fn unqualify(name: &mut ObjectName) {
+    let is_system = |part: &ObjectNamePart| {
+        part.as_ident().is_some_and(|part| {
+            part.value.eq_ignore_ascii_case(catalog::NAME)
+                || part.value.eq_ignore_ascii_case("information_schema")
+        })
+    };
+    if name.0.len() == 2 && name.0.first().is_some_and(is_system) {
+        name.0.remove(0);
+    }
+}
+
+fn changed(expr: &mut Expr) -> Option<Expr> {
+    match expr {
+        Expr::Collate { expr: inner, .. } => Some((**inner).clone()),
+        Expr::Identifier(name) if name.quote_style.is_none() => {
+            let word = name.value.to_lowercase();
+            matches!(word.as_str(), "current_schema").then(|| call(&word, vec![]))
+        }
+        // `(f(x)).n`
+        Expr::CompoundFieldAccess { root, access_chain } => match &access_chain[..] {
+            [AccessExpr::Dot(Expr::Identifier(field))] if matches!(unnested(root), Expr::Function(_)) => {
+                Some(call("get_field", vec![unnested(root).clone(), string(&field.value)]))
+            }
+            _ => None,
+        },
+        Expr::BinaryOp { left, op, right } => {
+            if let BinaryOperator::PGCustomBinaryOperator(path) = op {
+                *op = match path.last().map(String::as_str)? {
+                    "~" => BinaryOperator::PGRegexMatch,
+                    "~*" => BinaryOperator::PGRegexIMatch,
+                    "!~" => BinaryOperator::PGRegexNotMatch,
+                    "!~*" => BinaryOperator::PGRegexNotIMatch,
+                    "=" => BinaryOperator::Eq,
+                    "<>" | "!=" => BinaryOperator::NotEq,
+                    "<" => BinaryOperator::Lt,
+                    ">" => BinaryOperator::Gt,
+                    "<=" => BinaryOperator::LtEq,
+                    ">=" => BinaryOperator::GtEq,
+                    "+" => BinaryOperator::Plus,
+                    "-" => BinaryOperator::Minus,
+                    "~~" => {
+                        let (left, right) = (left.clone(), right.clone());
+                        return Some(Expr::Like {
+                            negated: false,
+                            any: false,
+                            expr: left,
+                            pattern: right,
+                            escape_char: None,
+                        });
+                    }
+                    "||" => BinaryOperator::StringConcat,
+                    _ => return None,
+                };
+                return None;
+            }
+            // `conrelid::regclass = 't'::regclass` compares numbers.
+            let number = |side: &Expr| argument(side, NAME_OF);
+            let literal = |side: &Expr| argument(side, OID_OF).is_some();
+            match (number(left), number(right)) {
+                (Some(number), None) if literal(right) => **left = number,
+                (None, Some(number)) if literal(left) => **right = number,
+                (Some(one), Some(other)) => (**left, **right) = (one, other),
+                _ => {}
+            }
+            None
+        }
+        Expr::Cast { expr: inner, data_type, .. } => cast_of(inner, data_type),
+        _ => None,
+    }
+}
+
+/// The second argument of a call of one of our functions.
+fn argument(expr: &Expr, name: &str) -> Option<Expr> {
+    let Expr::Function(function) = unnested(expr) else { return None };
+    let FunctionArguments::List(list) = &function.args else { return None };
+    match &list.args[..] {
+        [_, FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] if function.name.to_string() == name => {
+            Some(argument.clone())
+        }
+        _ => None,
+    }
+}
+
+fn cast_of(inner: &mut Box<Expr>, data_type: &mut DataType) -> Option<Expr> {
+    let (elements, is_array) = match &*data_type {
+        DataType::Array(of) => {
+            use datafusion::sql::sqlparser::ast::ArrayElemTypeDef as Of;
+            match of {
+                Of::SquareBracket(kind, _) | Of::AngleBracket(kind) | Of::Parenthesis(kind) => {
+                    ((**kind).clone(), true)
+                }
+                Of::None => return None,
+            }
+        }
+        other => (other.clone(), false),
+    };
+    let name = match &elements {
+        DataType::Regclass => "regclass".to_owned(),
+        DataType::Custom(name, _) => {
+            let mut name = name.clone();
+            unqualify(&mut name);
+            name.to_string().trim_matches('"').to_lowercase()
+        }
+        DataType::Text | DataType::Varchar(_) | DataType::CharVarying(_) | DataType::CharacterVarying(_) => {
+            // `'t'::regclass::text` is a name.
+            let Expr::Function(_) = unnested(inner) else { return None };
+            let literal = argument(inner, OID_OF)?;
+            let kind = kind_of(inner)?;
+            return Some(call(NAME_OF, vec![kind, call(OID_OF, vec![kind_of(inner)?, literal])]));
+        }
+        // `x::regtype::oid` and the like are numbers.
+        DataType::Int(_) | DataType::BigInt(_) | DataType::Integer(_) => return argument(inner, NAME_OF),
+        _ => return None,
+    };
+    let plain = match name.as_str() {
+        "oid" | "xid" | "cid" => {
+            if let Some(number) = argument(inner, NAME_OF) {
+                return Some(number);
+            }
+            DataType::Int(None)
+        }
+        "name" | "char" | "cstring" | "pg_node_tree" | "aclitem" | "regproc" | "regprocedure" | "regoper"
+        | "regoperator" | "regconfig" | "regdictionary" | "tid" | "sql_identifier" | "character_data"
+        | "yes_or_no" | "refcursor" | "anyarray" | "bpchar" | "varchar" | "text" | "unknown" | "inet"
+        | "xml" | "citext" | "json" | "jsonb" => DataType::Text,
+        "int2" => DataType::SmallInt(None),
+        "int4" | "cardinal_number" => DataType::Int(None),
+        "int8" => DataType::BigInt(None),
+        "bool" | "boolean" => DataType::Boolean,
+        "float4" => DataType::Real,
+        "float8" => DataType::DoublePrecision,
+        "int2vector" | "oidvector" => return Some((**inner).clone()),
+        "regclass" | "regtype" | "regnamespace" | "regrole" | "regcollation" => {
+            // A name becomes a number, a number is shown as its name.
+            let is_name = string_of(inner).is_some() || is_placeholder(inner);
+            let function = if is_name { OID_OF } else { NAME_OF };
+            return Some(call(function, vec![string(&name), (**inner).clone()]));
+        }
+        _ => return None,
+    };
+    *data_type = if is_array {
+        DataType::Array(datafusion::sql::sqlparser::ast::ArrayElemTypeDef::SquareBracket(
+            Box::new(plain),
+            None,
+        ))
+    } else {
+        plain
+    };
+    None
+}
+
+fn kind_of(expr: &Expr) -> Option<Expr> {
+    let Expr::Function(function) = unnested(expr) else { return None };
+    let FunctionArguments::List(list) = &function.args else { return None };
+    match list.args.first()? {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(kind)) => Some(kind.clone()),
+        _ => None,
+    }
+}
+
+/// The only projection of a query that is one SELECT of one column.
+fn only_column(query: &mut Query) -> Option<(&mut Select, Expr)> {
+    let SetExpr::Select(select) = &mut *query.body else { return None };
+    let expr = match &select.projection[..] {
+        [SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }] => expr.clone(),
+        _ => return None,
+    };
+    Some((select, expr))
+}
+
+const AGGREGATES: &[&str] = &[
+    "array_agg",
+    "avg",
+    "bool_and",
+    "bool_or",
+    "count",
+    "first_value",
+    "json_agg",
+    "jsonb_agg",
+    "max",
+    "min",
+    "string_agg",
+    "sum",
+];
+
+fn has_aggregate(expr: &Expr) -> bool {
+    use datafusion::sql::sqlparser::ast::{Visit, Visitor};
+    struct Look;
+    impl Visitor for Look {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            match expr {
+                Expr::Function(function)
+                    if AGGREGATES.contains(&function.name.to_string().to_lowercase().as_str()) =>
+                {
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    Visit::visit(expr, &mut Look).is_break()
+}
+
+/// A subquery as a value returns one row at most: DataFusion believes that of an aggregate only.
+fn to_one_row(query: &mut Query) {
+    let order = order_of(query);
+    let is_grouped = |select: &Select| {
+        !matches!(&select.group_by, GroupByExpr::Expressions(exprs, _) if exprs.is_empty())
+            || select.distinct.is_some()
+            || select.from.is_empty()
+    };
+    let Some((select, expr)) = only_column(query) else { return };
+    if is_grouped(select) || has_aggregate(&expr) || select.selection.is_none() {
+        return;
+    }
+    let clauses = if order.is_empty() { vec![] } else { vec![FunctionArgumentClause::OrderBy(order)] };
+    let args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))];
+    let list = FunctionArgumentList { duplicate_treatment: None, args, clauses };
+    select.projection = vec![SelectItem::UnnamedExpr(call_of("first_value", FunctionArguments::List(list)))];
+    query.order_by = None;
+    query.fetch = None;
+    // `LIMIT 1` is what one row means.
+    if matches!(&query.limit_clause, Some(LimitClause::LimitOffset { offset: None, .. })) {
+        query.limit_clause = None;
+    }
+}
+
+fn order_of(query: &Query) -> Vec<datafusion::sql::sqlparser::ast::OrderByExpr> {
+    match query.order_by.as_ref().map(|order| &order.kind) {
+        Some(OrderByKind::Expressions(exprs)) => {
+            // A number means a column, and there is one.
+            exprs.iter().filter(|expr| !matches!(expr.expr, Expr::Value(_))).cloned().collect()
+        }
+        _ => vec![],
+    }
+}
+
+/// `ARRAY (SELECT …)`: its rows as an array.
+fn array_of_rows(mut query: Query) -> Expr {
+    let by_number = matches!(
+        query.order_by.as_ref().map(|order| &order.kind),
+        Some(OrderByKind::Expressions(exprs)) if exprs.iter().any(|expr| matches!(expr.expr, Expr::Value(_)))
+    );
+    let mut order = order_of(&query);
+    if let Some((select, expr)) = only_column(&mut query) {
+        if by_number && order.is_empty() {
+            let options = datafusion::sql::sqlparser::ast::OrderByOptions { asc: None, nulls_first: None };
+            order.push(datafusion::sql::sqlparser::ast::OrderByExpr {
+                expr: expr.clone(),
+                options,
+                with_fill: None,
+            });
+        }
+        let clauses = if order.is_empty() { vec![] } else { vec![FunctionArgumentClause::OrderBy(order)] };
+        let args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))];
+        let list = FunctionArgumentList { duplicate_treatment: None, args, clauses };
+        select.projection =
+            vec![SelectItem::UnnamedExpr(call_of("array_agg", FunctionArguments::List(list)))];
+        query.order_by = None;
+    }
+    Expr::Subquery(Box::new(query))
+}
+
+/// Columns that have one name twice get different ones: DataFusion takes no others.
+fn visit_select(body: &mut SetExpr) {
+    match body {
+        SetExpr::Select(select) => {
+            let mut seen = HashSet::new();
+            let has_wildcard = select
+                .projection
+                .iter()
+                .any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
+            let several = select.projection.len() > 1;
+            for (at, item) in select.projection.iter_mut().enumerate() {
+                let name = match item {
+                    SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) if has_wildcard && several => {
+                        // `SELECT n.oid, n.*`
+                        parts.last().map(|part| part.value.clone()).map(|name| format!("{name}\u{0}wild"))
+                    }
+                    SelectItem::UnnamedExpr(expr) => Some(expr.to_string()),
+                    SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+                    _ => None,
+                };
+                let Some(name) = name else { continue };
+                let clashes = name.ends_with("\u{0}wild") || !seen.insert(name.to_lowercase());
+                if clashes {
+                    let plain = name.trim_end_matches("\u{0}wild");
+                    let short: String = if plain.chars().all(|c| c.is_alphanumeric() || c == '_') {
+                        plain.to_owned()
+                    } else {
+                        "column".to_owned()
+                    };
+                    let alias = Ident::with_quote('"', format!("{short}_{}", at + 1));
+                    let expr = match item {
+                        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+                            expr.clone()
+                        }
+                        _ => continue,
+                    };
+                    *item = SelectItem::ExprWithAlias { expr, alias };
+                }
+            }
+        }
+        SetExpr::SetOperation { left, right, .. } => {
+            visit_select(left);
+            visit_select(right);
+        }
+        _ => {}
+    }
+}
+
+/// Columns without a name are called as PostgreSQL calls them, where that is their only claim.
+fn name_columns(query: &mut Query) {
+    let mut body = &mut *query.body;
+    while let SetExpr::SetOperation { left, .. } = body {
+        body = left;
+    }
+    let SetExpr::Select(select) = body else { return };
+    let taken = |projection: &[SelectItem], name: &str| {
+        projection
+            .iter()
+            .filter(|item| match item {
+                SelectItem::UnnamedExpr(expr) => {
+                    natural(expr).is_some_and(|natural| natural == name) || last_part(expr) == Some(name)
+                }
+                SelectItem::ExprWithAlias { alias, .. } => alias.value == name,
+                _ => true,
+            })
+            .count()
+    };
+    let projection = select.projection.clone();
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(expr) = item
+            && let Some(name) = natural(expr)
+            && taken(&projection, &name) == 1
+        {
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', name) };
+        }
+    }
+}
+
+fn last_part(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Identifier(name) => Some(&name.value),
+        Expr::CompoundIdentifier(parts) => parts.last().map(|part| part.value.as_str()),
+        _ => None,
+    }
+}
+
+/// How PostgreSQL calls the column of an expression that has no name.
+fn natural(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Function(function) => {
+            let name = function.name.to_string().to_lowercase();
+            if name == NAME_OF || name == OID_OF {
+                kind_of(expr).as_ref().and_then(string_of).map(str::to_owned)
+            } else {
+                Some(name)
+            }
+        }
+        Expr::Cast { expr, .. } => last_part(expr).map(str::to_owned).or_else(|| natural(expr)),
+        Expr::Case { .. } => Some("case".to_owned()),
+        Expr::Exists { .. } => Some("exists".to_owned()),
+        _ => None,
+    }
+}

@@ -1,0 +1,691 @@
+//! PostgreSQL's functions about a session and its catalog.
+//!
+//! They are called with facts of the session; functions about numbers of objects answer from what the newest statement
+//! about `pg_catalog` saw, which is the one that calls them.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::cast::AsArray;
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, Int16Array, Int32Array, Int64Array, ListArray, ListBuilder, StringArray,
+    StringBuilder, StructArray, TimestampMicrosecondArray,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Fields, Int32Type, TimeUnit};
+use chrono::Utc;
+use datafusion::common::{DataFusionError, Result, exec_err};
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+};
+use pgwire::api::Type;
+
+use crate::diagnostic::{Diagnostic, Kind};
+use crate::session::CATALOG;
+use crate::statement::{quote, quote_string};
+
+use super::adapt::{NAME_OF, OID_OF};
+use super::objects::{NAMESPACES, Objects, ROLE, Relation, RelationSort, namespace};
+use super::types::type_of;
+use super::{Facts, facts};
+
+/// Adds the functions to a state.
+pub(in crate::engine) fn register(state: &mut SessionState) -> Result<()> {
+    for (name, returns, body) in FUNCTIONS {
+        let function = PgFunction { name, returns: returns(), body: *body, volatility: volatility(name) };
+        state.register_udf(Arc::new(ScalarUDF::from(function)))?;
+    }
+    Ok(())
+}
+
+fn volatility(name: &str) -> Volatility {
+    if matches!(name, "set_config" | "clock_timestamp") { Volatility::Volatile } else { Volatility::Stable }
+}
+
+/// One call on some rows.
+struct Call<'a> {
+    arguments: &'a [ArrayRef],
+    fields: &'a [Arc<Field>],
+    rows: usize,
+    facts: &'a Facts,
+    schema: &'a str,
+}
+
+type Body = fn(&Call<'_>) -> Result<ArrayRef>;
+
+fn text() -> DataType {
+    DataType::Utf8
+}
+
+fn bool() -> DataType {
+    DataType::Boolean
+}
+
+fn int() -> DataType {
+    DataType::Int32
+}
+
+fn long() -> DataType {
+    DataType::Int64
+}
+
+fn texts() -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)))
+}
+
+fn ints() -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(DataType::Int32, true)))
+}
+
+fn instant() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+fn pair() -> DataType {
+    DataType::Struct(pair_fields())
+}
+
+fn pair_fields() -> Fields {
+    vec![Field::new("x", DataType::Int16, true), Field::new("n", DataType::Int32, true)].into()
+}
+
+/// The functions: their names, what they return, what they do.
+const FUNCTIONS: &[(&str, fn() -> DataType, Body)] = &[
+    (NAME_OF, text, name_of),
+    (OID_OF, int, oid_of),
+    ("pg_oid_or_null", int, oid_or_null),
+    ("_pg_expandarray", pair, expand_array),
+    ("array_lower", int, array_lower),
+    ("array_upper", int, array_upper),
+    ("clock_timestamp", instant, clock),
+    ("col_description", text, |call| Ok(call.nothing())),
+    ("current_catalog", text, |call| Ok(call.each(CATALOG))),
+    ("current_database", text, |call| Ok(call.each(CATALOG))),
+    ("current_role", text, |call| Ok(call.each(&call.facts.user))),
+    ("current_schema", text, |call| Ok(call.each(call.schema))),
+    ("current_schemas", texts, current_schemas),
+    ("current_setting", text, current_setting),
+    ("current_user", text, |call| Ok(call.each(&call.facts.user))),
+    ("format_type", text, format_type),
+    ("getdatabaseencoding", text, |call| Ok(call.each("UTF8"))),
+    ("has_any_column_privilege", bool, has_privilege),
+    ("has_column_privilege", bool, has_privilege),
+    ("has_database_privilege", bool, has_privilege),
+    ("has_foreign_data_wrapper_privilege", bool, has_privilege),
+    ("has_function_privilege", bool, has_privilege),
+    ("has_language_privilege", bool, has_privilege),
+    ("has_schema_privilege", bool, has_privilege),
+    ("has_sequence_privilege", bool, has_privilege),
+    ("has_server_privilege", bool, has_privilege),
+    ("has_table_privilege", bool, has_privilege),
+    ("has_tablespace_privilege", bool, has_privilege),
+    ("has_type_privilege", bool, has_privilege),
+    ("inet_client_addr", text, |call| Ok(call.each(&call.facts.address.ip().to_string()))),
+    ("inet_client_port", int, |call| Ok(call.number(i32::from(call.facts.address.port())))),
+    ("inet_server_addr", text, |call| Ok(call.nothing())),
+    ("inet_server_port", int, |call| Ok(call.no_number())),
+    ("obj_description", text, obj_description),
+    ("oidvectortypes", text, |call| Ok(call.nothing())),
+    ("pg_advisory_unlock_all", text, |call| Ok(call.each(""))),
+    ("pg_backend_pid", int, |call| Ok(call.number(call.facts.number))),
+    ("pg_char_to_encoding", int, |call| Ok(call.number(6))),
+    ("pg_client_encoding", text, |call| Ok(call.each("UTF8"))),
+    ("pg_collation_is_visible", bool, |call| Ok(call.always(true))),
+    ("pg_conf_load_time", instant, |call| Ok(call.moment(call.facts.since.timestamp_micros()))),
+    ("pg_conversion_is_visible", bool, |call| Ok(call.always(true))),
+    ("pg_database_size", long, |call| Ok(call.no_size())),
+    ("pg_describe_object", text, |call| Ok(call.nothing())),
+    ("pg_encoding_to_char", text, encoding_to_char),
+    ("pg_function_is_visible", bool, |call| Ok(call.always(true))),
+    ("pg_get_constraintdef", text, |call| {
+        call.by_oid(|objects, oid| objects.constraint(oid).map(|c| c.definition.clone()))
+    }),
+    ("pg_get_expr", text, first_text),
+    ("pg_get_function_arguments", text, |call| Ok(call.nothing())),
+    ("pg_get_function_identity_arguments", text, |call| Ok(call.nothing())),
+    ("pg_get_function_result", text, |call| Ok(call.nothing())),
+    ("pg_get_function_sqlbody", text, |call| Ok(call.nothing())),
+    ("pg_get_functiondef", text, |call| Ok(call.nothing())),
+    ("pg_get_indexdef", text, |call| {
+        call.by_oid(|objects, oid| index_definition(objects, objects.relation(oid)?))
+    }),
+    ("pg_get_partition_constraintdef", text, |call| Ok(call.nothing())),
+    ("pg_get_partkeydef", text, |call| Ok(call.nothing())),
+    ("pg_get_ruledef", text, |call| Ok(call.nothing())),
+    ("pg_get_serial_sequence", text, |call| Ok(call.nothing())),
+    ("pg_get_statisticsobjdef_columns", text, |call| Ok(call.nothing())),
+    ("pg_get_triggerdef", text, |call| Ok(call.nothing())),
+    ("pg_get_userbyid", text, user_by_id),
+    ("pg_get_viewdef", text, |call| call.by_oid(|objects, oid| objects.relation(oid)?.query.clone())),
+    ("pg_has_role", bool, |call| Ok(call.always(true))),
+    ("pg_indexes_size", long, |call| Ok(call.no_size())),
+    ("pg_is_in_recovery", bool, |call| Ok(call.always(false))),
+    ("pg_is_other_temp_schema", bool, |call| Ok(call.always(false))),
+    ("pg_my_temp_schema", int, |call| Ok(call.number(0))),
+    ("pg_opclass_is_visible", bool, |call| Ok(call.always(true))),
+    ("pg_operator_is_visible", bool, |call| Ok(call.always(true))),
+    ("pg_opfamily_is_visible", bool, |call| Ok(call.always(true))),
+    ("pg_postmaster_start_time", instant, |call| Ok(call.no_moment())),
+    ("pg_relation_filenode", int, |call| Ok(call.no_number())),
+    ("pg_relation_filepath", text, |call| Ok(call.nothing())),
+    ("pg_relation_is_publishable", bool, |call| Ok(call.always(false))),
+    ("pg_relation_size", long, |call| Ok(call.no_size())),
+    ("pg_size_pretty", text, size_pretty),
+    ("pg_stat_get_numscans", long, |call| Ok(call.no_size())),
+    ("pg_statistics_obj_is_visible", bool, |call| Ok(call.always(true))),
+    ("pg_subscripts", ints, subscripts),
+    ("pg_table_is_visible", bool, table_is_visible),
+    ("pg_table_size", long, |call| Ok(call.no_size())),
+    ("pg_tablespace_location", text, |call| Ok(call.each(""))),
+    ("pg_tablespace_size", long, |call| Ok(call.no_size())),
+    ("pg_total_relation_size", long, |call| Ok(call.no_size())),
+    ("pg_ts_config_is_visible", bool, |call| Ok(call.always(true))),
+    ("pg_ts_dict_is_visible", bool, |call| Ok(call.always(true))),
+    ("pg_ts_parser_is_visible", bool, |call| Ok(call.always(true))),
+    ("pg_ts_template_is_visible", bool, |call| Ok(call.always(true))),
+    ("pg_type_is_visible", bool, |call| Ok(call.always(true))),
+    ("pg_typeof", text, type_of_value),
+    ("quote_ident", text, |call| call.map(|text| Some(quote(text)))),
+    ("quote_literal", text, |call| call.map(|text| Some(quote_string(text)))),
+    ("row_security_active", bool, |call| Ok(call.always(false))),
+    ("session_user", text, |call| Ok(call.each(&call.facts.user))),
+    ("set_config", text, set_config),
+    ("shobj_description", text, |call| Ok(call.nothing())),
+    ("txid_current", long, |call| Ok(call.no_size())),
+    ("user", text, |call| Ok(call.each(&call.facts.user))),
+    ("version", text, version),
+];
+
+impl Call<'_> {
+    fn each(&self, value: &str) -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, self.rows)))
+    }
+
+    fn nothing(&self) -> ArrayRef {
+        Arc::new(StringArray::new_null(self.rows))
+    }
+
+    fn always(&self, value: bool) -> ArrayRef {
+        Arc::new(BooleanArray::from(vec![value; self.rows]))
+    }
+
+    fn number(&self, value: i32) -> ArrayRef {
+        Arc::new(Int32Array::from(vec![value; self.rows]))
+    }
+
+    fn no_number(&self) -> ArrayRef {
+        Arc::new(Int32Array::new_null(self.rows))
+    }
+
+    /// Files are not PostgreSQL's: nobody knows how large a table is.
+    fn no_size(&self) -> ArrayRef {
+        Arc::new(Int64Array::new_null(self.rows))
+    }
+
+    fn moment(&self, micros: i64) -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from(vec![micros; self.rows]).with_timezone("UTC"))
+    }
+
+    fn no_moment(&self) -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::new_null(self.rows).with_timezone("UTC"))
+    }
+
+    fn argument(&self, at: usize) -> Result<&ArrayRef> {
+        self.arguments.get(at).ok_or_else(|| DataFusionError::Plan(format!("argument {} is missing", at + 1)))
+    }
+
+    /// An argument as texts.
+    fn texts(&self, at: usize) -> Result<StringArray> {
+        Ok(cast(self.argument(at)?, &DataType::Utf8)?.as_string::<i32>().clone())
+    }
+
+    /// An argument as whole numbers.
+    fn ints(&self, at: usize) -> Result<Int32Array> {
+        Ok(cast(self.argument(at)?, &DataType::Int32)?.as_primitive::<Int32Type>().clone())
+    }
+
+    fn map(&self, value: impl Fn(&str) -> Option<String>) -> Result<ArrayRef> {
+        let values = self.texts(0)?.iter().map(|text| text.and_then(&value)).collect::<StringArray>();
+        Ok(Arc::new(values))
+    }
+
+    /// What is known of an object by its number.
+    fn by_oid(&self, value: impl Fn(&Objects, i32) -> Option<String>) -> Result<ArrayRef> {
+        let Some(objects) = self.facts.objects() else { return Ok(self.nothing()) };
+        let values = self.ints(0)?.iter().map(|oid| value(&objects, oid?)).collect::<StringArray>();
+        Ok(Arc::new(values))
+    }
+}
+
+fn version(call: &Call<'_>) -> Result<ArrayRef> {
+    let number = call.facts.get("server_version").unwrap_or_default();
+    let number = number.split(' ').next().unwrap_or_default();
+    let machine = std::env::consts::ARCH;
+    Ok(call.each(&format!("PostgreSQL {number} (coterie {} on {machine})", env!("CARGO_PKG_VERSION"))))
+}
+
+fn clock(call: &Call<'_>) -> Result<ArrayRef> {
+    Ok(call.moment(Utc::now().timestamp_micros()))
+}
+
+fn current_schemas(call: &Call<'_>) -> Result<ArrayRef> {
+    let implicit = cast(call.argument(0)?, &DataType::Boolean)?;
+    let mut list = ListBuilder::new(StringBuilder::new());
+    for row in 0..call.rows {
+        if implicit.as_boolean().value(row) {
+            list.values().append_value("pg_catalog");
+        }
+        list.values().append_value(call.schema);
+        list.append(true);
+    }
+    Ok(Arc::new(list.finish()))
+}
+
+fn current_setting(call: &Call<'_>) -> Result<ArrayRef> {
+    let names = call.texts(0)?;
+    let lenient = match call.arguments.get(1) {
+        Some(lenient) => {
+            cast(lenient, &DataType::Boolean)?.as_boolean().iter().all(|value| value == Some(true))
+        }
+        None => false,
+    };
+    let values = names.iter().map(|name| {
+        let Some(name) = name else { return Ok(None) };
+        match call.facts.get(&name.to_lowercase()) {
+            Some(value) => Ok(Some(value)),
+            None if lenient => Ok(None),
+            None => {
+                let fault = Diagnostic::new(Kind::Name, format!("no setting is called `{name}`"));
+                Err(DataFusionError::from(crate::error::Error::from(fault)))
+            }
+        }
+    });
+    Ok(Arc::new(values.collect::<Result<StringArray>>()?))
+}
+
+/// Settings that mean nothing to the engine can be set by a function, too.
+fn set_config(call: &Call<'_>) -> Result<ArrayRef> {
+    let (names, values) = (call.texts(0)?, call.texts(1)?);
+    for (name, value) in names.iter().zip(&values) {
+        let (Some(name), Some(value)) = (name, value) else { continue };
+        let name = name.to_lowercase();
+        let is_plain = call.facts.get(&name).is_some() || name.contains('.');
+        if !is_plain
+            || matches!(
+                name.as_str(),
+                "search_path" | "statement_timeout" | "timezone" | "client_encoding" | "datestyle"
+            )
+        {
+            let fault = Diagnostic::new(Kind::Unsupported, format!("`{name}` cannot be set by a function"));
+            return Err(crate::error::Error::from(fault.help("say `SET`")).into());
+        }
+        call.facts.put(&name, Some(value.to_owned()));
+    }
+    Ok(Arc::new(values))
+}
+
+/// Reading is allowed where a thing is seen at all; changing takes a role.
+fn has_privilege(call: &Call<'_>) -> Result<ArrayRef> {
+    let privileges = call.texts(call.arguments.len().saturating_sub(1))?;
+    let reads = |privilege: &str| {
+        let privilege = privilege.trim().to_uppercase();
+        matches!(privilege.as_str(), "SELECT" | "USAGE" | "CONNECT" | "EXECUTE")
+    };
+    let allowed = |list: &str| list.split(',').any(|privilege| reads(privilege) || call.facts.can_write);
+    Ok(Arc::new(privileges.iter().map(|list| list.map(allowed)).collect::<BooleanArray>()))
+}
+
+fn table_is_visible(call: &Call<'_>) -> Result<ArrayRef> {
+    let objects = call.facts.objects();
+    let visible = |oid: i32| {
+        let relation = objects.as_ref()?.relation(oid)?;
+        Some(relation.schema == call.schema || relation.schema == super::catalog::NAME)
+    };
+    Ok(Arc::new(call.ints(0)?.iter().map(|oid| visible(oid?)).collect::<BooleanArray>()))
+}
+
+fn obj_description(call: &Call<'_>) -> Result<ArrayRef> {
+    call.by_oid(|objects, oid| objects.relation(oid)?.comment.clone())
+}
+
+fn user_by_id(call: &Call<'_>) -> Result<ArrayRef> {
+    let name = |oid: i32| if oid == ROLE { call.facts.user.clone() } else { format!("unknown (OID={oid})") };
+    Ok(Arc::new(call.ints(0)?.iter().map(|oid| oid.map(name)).collect::<StringArray>()))
+}
+
+fn encoding_to_char(call: &Call<'_>) -> Result<ArrayRef> {
+    let name = |number| match number {
+        6 => "UTF8",
+        0 => "SQL_ASCII",
+        _ => "",
+    };
+    Ok(Arc::new(call.ints(0)?.iter().map(|number| number.map(name)).collect::<StringArray>()))
+}
+
+fn first_text(call: &Call<'_>) -> Result<ArrayRef> {
+    Ok(Arc::new(call.texts(0)?))
+}
+
+fn size_pretty(call: &Call<'_>) -> Result<ArrayRef> {
+    let sizes = cast(call.argument(0)?, &DataType::Int64)?;
+    let pretty = |size: i64| {
+        let mut size = size;
+        for unit in ["bytes", "kB", "MB", "GB"] {
+            if size.unsigned_abs() < 10 * 1024 {
+                return format!("{size} {unit}");
+            }
+            size = (size + size.signum() * 512) / 1024;
+        }
+        format!("{size} TB")
+    };
+    let sizes = sizes.as_primitive::<arrow::datatypes::Int64Type>();
+    Ok(Arc::new(sizes.iter().map(|size| size.map(pretty)).collect::<StringArray>()))
+}
+
+fn type_of_value(call: &Call<'_>) -> Result<ArrayRef> {
+    let field = call.fields.first().ok_or_else(|| DataFusionError::Plan("a value is missing".to_owned()))?;
+    let kind = type_of(field);
+    Ok(call.each(&type_name(kind.oid(), -1).unwrap_or_else(|| kind.name().to_owned())))
+}
+
+fn format_type(call: &Call<'_>) -> Result<ArrayRef> {
+    let oids = cast(call.argument(0)?, &DataType::Int64)?;
+    let oids = oids.as_primitive::<arrow::datatypes::Int64Type>();
+    let modifiers = call.ints(1)?;
+    let names = (0..call.rows).map(|row| {
+        if oids.is_null(row) {
+            return None;
+        }
+        let modifier = if modifiers.is_null(row) { -1 } else { modifiers.value(row) };
+        let name = u32::try_from(oids.value(row)).ok().and_then(|oid| type_name(oid, modifier));
+        Some(name.unwrap_or_else(|| if oids.value(row) == 0 { "-" } else { "???" }.to_owned()))
+    });
+    Ok(Arc::new(names.collect::<StringArray>()))
+}
+
+/// A type by its name in SQL.
+pub(super) fn type_name(oid: u32, modifier: i32) -> Option<String> {
+    let kind = Type::from_oid(oid)?;
+    if let Some(item) = super::types::item_of(&kind) {
+        return type_name(item.oid(), modifier).map(|item| format!("{item}[]"));
+    }
+    let name = match kind {
+        Type::BOOL => "boolean",
+        Type::INT2 => "smallint",
+        Type::INT4 => "integer",
+        Type::INT8 => "bigint",
+        Type::FLOAT4 => "real",
+        Type::FLOAT8 => "double precision",
+        Type::VARCHAR => "character varying",
+        Type::BPCHAR => "character",
+        Type::CHAR => "\"char\"",
+        Type::TIME => "time without time zone",
+        Type::TIMETZ => "time with time zone",
+        Type::TIMESTAMP => "timestamp without time zone",
+        Type::TIMESTAMPTZ => "timestamp with time zone",
+        Type::BIT => "bit",
+        Type::VARBIT => "bit varying",
+        Type::NUMERIC if modifier >= 4 => {
+            let digits = modifier - 4;
+            return Some(format!("numeric({},{})", digits >> 16, digits & 0xffff));
+        }
+        other => {
+            return Some(
+                other.name().trim_start_matches('_').to_owned()
+                    + if other.name().starts_with('_') { "[]" } else { "" },
+            );
+        }
+    };
+    Some(match kind {
+        Type::VARCHAR | Type::BPCHAR if modifier > 4 => format!("{name}({})", modifier - 4),
+        _ => name.to_owned(),
+    })
+}
+
+/// The definition of an index.
+pub(super) fn index_definition(objects: &Objects, index: &Relation) -> Option<String> {
+    let RelationSort::Index(table, column) = index.sort else { return None };
+    let table = objects.relation(table)?;
+    let column = table.columns.as_ref()?.fields().get(usize::try_from(column - 1).ok()?)?;
+    let (schema, name) = (quote(&table.schema), quote(&table.name));
+    Some(format!(
+        "CREATE UNIQUE INDEX {} ON {schema}.{name} USING btree ({})",
+        quote(&index.name),
+        quote(column.name())
+    ))
+}
+
+// -- names and numbers
+
+fn lookup(call: &Call<'_>, kind: &str, name: &str) -> Option<i32> {
+    let name = name.trim();
+    if let Ok(number) = name.parse::<i32>() {
+        return Some(number);
+    }
+    match kind {
+        "regclass" => Some(call.facts.objects()?.named(name, call.schema)?.oid),
+        "regnamespace" => {
+            let plain = name.trim_matches('"');
+            NAMESPACES.iter().any(|(known, _)| *known == plain).then(|| namespace(plain))
+        }
+        "regtype" => type_number(name),
+        "regrole" => (name.trim_matches('"') == call.facts.user).then_some(ROLE),
+        "regcollation" => (name.trim_matches('"').ends_with("default")).then_some(100),
+        _ => None,
+    }
+}
+
+/// The number of a type by one of its names.
+fn type_number(name: &str) -> Option<i32> {
+    let plain = name.trim().trim_start_matches("pg_catalog.").replace('"', "").to_lowercase();
+    let oid = (1..10_000_u32).find(|oid| {
+        Type::from_oid(*oid).is_some_and(|kind| kind.name() == plain)
+            || type_name(*oid, -1).is_some_and(|known| known == plain)
+    })?;
+    i32::try_from(oid).ok()
+}
+
+fn numbers(call: &Call<'_>, lenient: bool) -> Result<ArrayRef> {
+    let (kinds, names) = (call.texts(0)?, call.texts(1)?);
+    let values = kinds.iter().zip(&names).map(|(kind, name)| {
+        let (Some(kind), Some(name)) = (kind, name) else { return Ok(None) };
+        match lookup(call, kind, name) {
+            Some(number) => Ok(Some(number)),
+            None if lenient => Ok(None),
+            None => {
+                let what = match kind {
+                    "regclass" => "table",
+                    "regnamespace" => "schema",
+                    "regtype" => "type",
+                    "regrole" => "role",
+                    _ => "object",
+                };
+                let fault = Diagnostic::new(Kind::NotFound, format!("{what} `{name}` does not exist"));
+                Err(DataFusionError::from(crate::error::Error::from(fault)))
+            }
+        }
+    });
+    Ok(Arc::new(values.collect::<Result<Int32Array>>()?))
+}
+
+fn oid_of(call: &Call<'_>) -> Result<ArrayRef> {
+    numbers(call, false)
+}
+
+fn oid_or_null(call: &Call<'_>) -> Result<ArrayRef> {
+    numbers(call, true)
+}
+
+fn name_of(call: &Call<'_>) -> Result<ArrayRef> {
+    let (kinds, objects) = (call.texts(0)?, call.facts.objects());
+    // What is a name already stays one.
+    if matches!(call.argument(1)?.data_type(), DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) {
+        return Ok(Arc::new(call.texts(1)?));
+    }
+    let name = |kind: Option<&str>, oid: Option<i32>| {
+        let (kind, oid) = (kind?, oid?);
+        if oid == 0 {
+            return Some("-".to_owned());
+        }
+        let known = match kind {
+            "regclass" => {
+                objects.as_ref().and_then(|objects| Some(objects.relation(oid)?.shown(call.schema)))
+            }
+            "regnamespace" => {
+                NAMESPACES.iter().find(|(_, number)| *number == oid).map(|(name, _)| (*name).to_owned())
+            }
+            "regtype" => u32::try_from(oid).ok().and_then(|oid| type_name(oid, -1)),
+            "regrole" => (oid == ROLE).then(|| quote(&call.facts.user)),
+            _ => None,
+        };
+        Some(known.unwrap_or_else(|| oid.to_string()))
+    };
+    let names = kinds.iter().zip(&call.ints(1)?).map(|(kind, oid)| name(kind, oid)).collect::<StringArray>();
+    Ok(Arc::new(names))
+}
+
+// -- arrays
+
+fn lists(call: &Call<'_>) -> Result<Option<ListArray>> {
+    let array = call.argument(0)?;
+    Ok(matches!(array.data_type(), DataType::List(_)).then(|| array.as_list::<i32>().clone()))
+}
+
+/// The length of an array's first dimension, of the only one it has.
+fn bounds(call: &Call<'_>, value: impl Fn(i32) -> i32) -> Result<ArrayRef> {
+    let Some(lists) = lists(call)? else { return Ok(call.no_number()) };
+    let dimensions = call.ints(1)?;
+    let values = (0..call.rows).map(|row| {
+        let is_first = !dimensions.is_null(row) && dimensions.value(row) == 1;
+        if lists.is_null(row) || !is_first {
+            return None;
+        }
+        Some(lists.value_length(row)).filter(|length| *length > 0).map(&value)
+    });
+    Ok(Arc::new(values.collect::<Int32Array>()))
+}
+
+fn array_lower(call: &Call<'_>) -> Result<ArrayRef> {
+    bounds(call, |_| 1)
+}
+
+fn array_upper(call: &Call<'_>) -> Result<ArrayRef> {
+    bounds(call, |length| length)
+}
+
+/// The places of an array, as `generate_subscripts` has them.
+fn subscripts(call: &Call<'_>) -> Result<ArrayRef> {
+    let lists = lists(call)?;
+    let mut places = ListBuilder::new(Int32Array::builder(0));
+    for row in 0..call.rows {
+        let length =
+            lists.as_ref().filter(|lists| !lists.is_null(row)).map_or(0, |lists| lists.value_length(row));
+        (1..=length).for_each(|place| places.values().append_value(place));
+        places.append(true);
+    }
+    Ok(Arc::new(places.finish()))
+}
+
+/// The only column of a key with its place: keys have one column here.
+fn expand_array(call: &Call<'_>) -> Result<ArrayRef> {
+    let lists = lists(call)?;
+    let values = (0..call.rows).map(|row| {
+        let lists = lists.as_ref().filter(|lists| !lists.is_null(row) && lists.value_length(row) > 0)?;
+        let first = cast(&lists.value(row), &DataType::Int16).ok()?;
+        let first = first.as_primitive::<arrow::datatypes::Int16Type>();
+        Some(first.value(0))
+    });
+    let values: Int16Array = values.collect();
+    let places: Int32Array = values.iter().map(|value| value.map(|_| 1)).collect();
+    Ok(Arc::new(StructArray::new(pair_fields(), vec![Arc::new(values), Arc::new(places)], None)))
+}
+
+// -- the function itself
+
+#[derive(Debug)]
+struct PgFunction {
+    name: &'static str,
+    returns: DataType,
+    body: Body,
+    volatility: Volatility,
+}
+
+impl PartialEq for PgFunction {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for PgFunction {}
+
+impl Hash for PgFunction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for PgFunction {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        static STABLE: std::sync::LazyLock<Signature> = std::sync::LazyLock::new(|| any(Volatility::Stable));
+        static VOLATILE: std::sync::LazyLock<Signature> =
+            std::sync::LazyLock::new(|| any(Volatility::Volatile));
+        if self.volatility == Volatility::Volatile { &VOLATILE } else { &STABLE }
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.returns.clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        // While a plan is simplified nobody knows the session: it is called again when it is run.
+        let Some(facts) = facts(&args.config_options) else {
+            return exec_err!("{} is about a session", self.name);
+        };
+        let constant = args.args.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
+        let rows = if constant { 1 } else { args.number_rows };
+        let arguments =
+            args.args.into_iter().map(|argument| argument.into_array(rows)).collect::<Result<Vec<_>>>()?;
+        let schema = Facts::schema(&args.config_options);
+        let call = Call { arguments: &arguments, fields: &args.arg_fields, rows, facts: &facts, schema };
+        let array = (self.body)(&call)?;
+        if constant {
+            return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&array, 0)?));
+        }
+        Ok(ColumnarValue::Array(array))
+    }
+}
+
+fn any(volatility: Volatility) -> Signature {
+    Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::VariadicAny], volatility)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_have_their_names_in_sql() {
+        let name = |kind: &Type, modifier| type_name(kind.oid(), modifier).unwrap();
+        assert_eq!(name(&Type::INT4, -1), "integer");
+        assert_eq!(name(&Type::NUMERIC, ((18 << 16) | 2) + 4), "numeric(18,2)");
+        assert_eq!(name(&Type::TEXT_ARRAY, -1), "text[]");
+        assert_eq!(name(&Type::VARCHAR, 14), "character varying(10)");
+        assert_eq!(type_number("double precision"), Some(701));
+        assert_eq!(type_number("pg_catalog.int8"), Some(20));
+    }
+
+    #[test]
+    fn functions_are_there_once() {
+        let mut names: Vec<_> = FUNCTIONS.iter().map(|(name, ..)| *name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}
