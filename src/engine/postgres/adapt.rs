@@ -8,10 +8,10 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement as DFStatement;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause,
-    ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement as SqlStatement,
-    TableFactor, UnaryOperator, Value, VisitMut, VisitorMut,
+    AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident,
+    LimitClause, ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr,
+    Statement as SqlStatement, TableFactor, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 
 use super::catalog;
@@ -20,6 +20,11 @@ use super::catalog;
 pub(super) const OID_OF: &str = "pg_oid_of";
 /// Function that turns a number into a name.
 pub(super) const NAME_OF: &str = "pg_name_of";
+/// Function that turns a name into a number, or NULL where nothing is called so.
+pub(super) const OID_OR_NULL: &str = "pg_oid_or_null";
+/// The columns of `pg_type` that are functions: their names here, their numbers to those who join them.
+const FUNCTION_COLUMNS: &[&str] =
+    &["typreceive", "typinput", "typoutput", "typsend", "typmodin", "typmodout"];
 
 /// Adapts a statement of which `text` is the text.
 pub(super) fn adapt(statement: &mut DFStatement, text: &str, casts: &[Option<&'static str>]) {
@@ -97,7 +102,10 @@ fn type_named(name: &str) -> DataType {
         "DATE" => DataType::Date,
         "TIMESTAMP" => DataType::Timestamp(None, TimezoneInfo::None),
         "TIMESTAMP WITH TIME ZONE" => DataType::Timestamp(None, TimezoneInfo::WithTimeZone),
-        _ => DataType::Varchar(None),
+        other => match other.strip_suffix("[]") {
+            Some(item) => DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(type_named(item)), None)),
+            None => DataType::Varchar(None),
+        },
     }
 }
 
@@ -171,6 +179,21 @@ fn string_of(expr: &Expr) -> Option<&str> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// Whether an expression puts a name together.
+fn makes_text(expr: &Expr) -> bool {
+    match unnested(expr) {
+        Expr::BinaryOp { op: BinaryOperator::StringConcat, .. } => true,
+        Expr::Cast { data_type: DataType::Text | DataType::Varchar(_), .. } => true,
+        Expr::Function(function) => {
+            matches!(
+                function.name.to_string().to_lowercase().as_str(),
+                "format" | "concat" | "quote_ident" | "pg_get_serial_sequence"
+            )
+        }
+        _ => false,
     }
 }
 
@@ -320,11 +343,55 @@ fn changed(expr: &mut Expr) -> Option<Expr> {
                 (Some(number), None) if literal(right) => **left = number,
                 (None, Some(number)) if literal(left) => **right = number,
                 (Some(one), Some(other)) => (**left, **right) = (one, other),
+                // `oid = to_regtype('t')`
+                (Some(number), None)
+                    if argument(&number, OID_OR_NULL).is_some() && string_of(right).is_none() =>
+                {
+                    **left = number;
+                }
+                (None, Some(number))
+                    if argument(&number, OID_OR_NULL).is_some() && string_of(left).is_none() =>
+                {
+                    **right = number;
+                }
                 _ => {}
+            }
+            let is_function =
+                |side: &Expr| last_part(side).is_some_and(|name| FUNCTION_COLUMNS.contains(&name));
+            for (number, name) in [(&mut *left, &*right), (&mut *right, &*left)] {
+                if *op == BinaryOperator::Eq
+                    && is_function(name)
+                    && let Expr::CompoundIdentifier(parts) = &mut **number
+                    && let Some(last) = parts.last_mut()
+                    && last.value == "oid"
+                {
+                    last.value = "proname".to_owned();
+                }
             }
             None
         }
         Expr::Cast { expr: inner, data_type, .. } => cast_of(inner, data_type),
+        Expr::Function(function) => {
+            let name = function.name.to_string().to_lowercase();
+            let first = first_argument(function)?;
+            match name.as_str() {
+                // Shown as a name, and NULL where there is no such thing.
+                "to_regclass" | "to_regtype" | "to_regnamespace" | "to_regrole" => {
+                    let kind = string(&name["to_".len()..]);
+                    Some(call(NAME_OF, vec![kind.clone(), call(OID_OR_NULL, vec![kind, first])]))
+                }
+                "generate_subscripts" => Some(call("unnest", vec![call("pg_subscripts", vec![first])])),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn first_argument(function: &Function) -> Option<Expr> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    match list.args.first()? {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
         _ => None,
     }
 }
@@ -343,15 +410,12 @@ fn argument(expr: &Expr, name: &str) -> Option<Expr> {
 
 fn cast_of(inner: &mut Box<Expr>, data_type: &mut DataType) -> Option<Expr> {
     let (elements, is_array) = match &*data_type {
-        DataType::Array(of) => {
-            use datafusion::sql::sqlparser::ast::ArrayElemTypeDef as Of;
-            match of {
-                Of::SquareBracket(kind, _) | Of::AngleBracket(kind) | Of::Parenthesis(kind) => {
-                    ((**kind).clone(), true)
-                }
-                Of::None => return None,
-            }
-        }
+        DataType::Array(of) => match of {
+            ArrayElemTypeDef::SquareBracket(kind, _)
+            | ArrayElemTypeDef::AngleBracket(kind)
+            | ArrayElemTypeDef::Parenthesis(kind) => ((**kind).clone(), true),
+            ArrayElemTypeDef::None => return None,
+        },
         other => (other.clone(), false),
     };
     let name = match &elements {
@@ -372,6 +436,13 @@ fn cast_of(inner: &mut Box<Expr>, data_type: &mut DataType) -> Option<Expr> {
         DataType::Int(_) | DataType::BigInt(_) | DataType::Integer(_) => return argument(inner, NAME_OF),
         _ => return None,
     };
+    if name.starts_with("reg")
+        && let Expr::Value(value) = &mut **inner
+        && let Value::SingleQuotedString(text) = &mut value.value
+        && matches!(name.as_str(), "regproc" | "regprocedure")
+    {
+        *text = text.trim_start_matches("pg_catalog.").to_owned();
+    }
     let plain = match name.as_str() {
         "oid" | "xid" | "cid" => {
             if let Some(number) = argument(inner, NAME_OF) {
@@ -392,17 +463,14 @@ fn cast_of(inner: &mut Box<Expr>, data_type: &mut DataType) -> Option<Expr> {
         "int2vector" | "oidvector" => return Some((**inner).clone()),
         "regclass" | "regtype" | "regnamespace" | "regrole" | "regcollation" => {
             // A name becomes a number, a number is shown as its name.
-            let is_name = string_of(inner).is_some() || is_placeholder(inner);
+            let is_name = string_of(inner).is_some() || is_placeholder(inner) || makes_text(inner);
             let function = if is_name { OID_OF } else { NAME_OF };
             return Some(call(function, vec![string(&name), (**inner).clone()]));
         }
         _ => return None,
     };
     *data_type = if is_array {
-        DataType::Array(datafusion::sql::sqlparser::ast::ArrayElemTypeDef::SquareBracket(
-            Box::new(plain),
-            None,
-        ))
+        DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(plain), None))
     } else {
         plain
     };

@@ -32,6 +32,11 @@ fn shipped() -> Result<&'static PgCatalogStaticTables> {
     tables.as_ref().map_err(|error| crate::bug!("the tables of PostgreSQL cannot be read: {error}").into())
 }
 
+/// The words of PostgreSQL's grammar.
+pub(super) fn keywords() -> Result<Arc<ArrowTable>> {
+    Ok(Arc::clone(&shipped()?.pg_get_keywords))
+}
+
 macro_rules! shipped_tables {
     ($($name:ident)+) => {
         const SHIPPED: &[&str] = &[$(stringify!($name)),+];
@@ -276,7 +281,7 @@ impl<'a, T> Columns<'a, T> {
         self.add(field, Arc::new(array))
     }
 
-    pub(super) fn text<S: Into<String>>(self, name: &str, value: impl Fn(&T) -> Option<S>) -> Self {
+    pub(super) fn text<S: Into<String>>(self, name: &str, value: impl Fn(&'a T) -> Option<S>) -> Self {
         let array = self.rows.iter().map(|row| value(row).map(Into::into)).collect::<StringArray>();
         self.add(Field::new(name, DataType::Utf8, true), Arc::new(array))
     }

@@ -20,13 +20,14 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
+use datafusion_pg_catalog::pg_catalog::quote_ident_udf::create_parse_ident_udf;
 use pgwire::api::Type;
 
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::session::CATALOG;
 use crate::statement::{quote, quote_string};
 
-use super::adapt::{NAME_OF, OID_OF};
+use super::adapt::{NAME_OF, OID_OF, OID_OR_NULL};
 use super::objects::{NAMESPACES, Objects, ROLE, Relation, RelationSort, namespace};
 use super::types::type_of;
 use super::{Facts, facts};
@@ -37,6 +38,9 @@ pub(in crate::engine) fn register(state: &mut SessionState) -> Result<()> {
         let function = PgFunction { name, returns: returns(), body: *body, volatility: volatility(name) };
         state.register_udf(Arc::new(ScalarUDF::from(function)))?;
     }
+    state.register_udf(Arc::new(create_parse_ident_udf()))?;
+    let keywords = super::catalog::keywords()?;
+    state.register_udtf("pg_get_keywords", keywords);
     Ok(())
 }
 
@@ -95,7 +99,7 @@ fn pair_fields() -> Fields {
 const FUNCTIONS: &[(&str, fn() -> DataType, Body)] = &[
     (NAME_OF, text, name_of),
     (OID_OF, int, oid_of),
-    ("pg_oid_or_null", int, oid_or_null),
+    (OID_OR_NULL, int, oid_or_null),
     ("_pg_expandarray", pair, expand_array),
     ("array_lower", int, array_lower),
     ("array_upper", int, array_upper),
@@ -108,6 +112,7 @@ const FUNCTIONS: &[(&str, fn() -> DataType, Body)] = &[
     ("current_schemas", texts, current_schemas),
     ("current_setting", text, current_setting),
     ("current_user", text, |call| Ok(call.each(&call.facts.user))),
+    ("format", text, format),
     ("format_type", text, format_type),
     ("getdatabaseencoding", text, |call| Ok(call.each("UTF8"))),
     ("has_any_column_privilege", bool, has_privilege),
@@ -126,6 +131,7 @@ const FUNCTIONS: &[(&str, fn() -> DataType, Body)] = &[
     ("inet_client_port", int, |call| Ok(call.number(i32::from(call.facts.address.port())))),
     ("inet_server_addr", text, |call| Ok(call.nothing())),
     ("inet_server_port", int, |call| Ok(call.no_number())),
+    ("json_build_object", text, json_build_object),
     ("obj_description", text, obj_description),
     ("oidvectortypes", text, |call| Ok(call.nothing())),
     ("pg_advisory_unlock_all", text, |call| Ok(call.each(""))),
@@ -388,6 +394,64 @@ fn type_of_value(call: &Call<'_>) -> Result<ArrayRef> {
     let field = call.fields.first().ok_or_else(|| DataFusionError::Plan("a value is missing".to_owned()))?;
     let kind = type_of(field);
     Ok(call.each(&type_name(kind.oid(), -1).unwrap_or_else(|| kind.name().to_owned())))
+}
+
+/// `%s`, `%I`, `%L` and `%%`, one argument after another.
+fn format(call: &Call<'_>) -> Result<ArrayRef> {
+    let arguments = (0..call.arguments.len()).map(|at| call.texts(at)).collect::<Result<Vec<_>>>()?;
+    let Some((patterns, values)) = arguments.split_first() else { return Ok(call.nothing()) };
+    let row = |row: usize| {
+        if patterns.is_null(row) {
+            return Ok(None);
+        }
+        let mut values = values.iter().map(|values| (!values.is_null(row)).then(|| values.value(row)));
+        let mut text = String::new();
+        let mut pattern = patterns.value(row).chars();
+        while let Some(c) = pattern.next() {
+            if c != '%' {
+                text.push(c);
+                continue;
+            }
+            let kind = pattern.next();
+            if kind == Some('%') {
+                text.push('%');
+                continue;
+            }
+            let Some(value) = values.next() else { return exec_err!("too few arguments for format()") };
+            match (kind, value) {
+                (Some('s'), value) => text.push_str(value.unwrap_or_default()),
+                (Some('I'), Some(value)) => text.push_str(&quote(value)),
+                (Some('L'), value) => text.push_str(&value.map_or_else(|| "NULL".to_owned(), quote_string)),
+                _ => return exec_err!("unrecognized format() type specifier"),
+            }
+        }
+        Ok(Some(text))
+    };
+    Ok(Arc::new((0..call.rows).map(row).collect::<Result<StringArray>>()?))
+}
+
+/// Names and values in turn, as text of JSON.
+fn json_build_object(call: &Call<'_>) -> Result<ArrayRef> {
+    let texts = (0..call.arguments.len()).map(|at| call.texts(at)).collect::<Result<Vec<_>>>()?;
+    let value = |at: usize, row: usize| {
+        let texts = &texts[at];
+        if texts.is_null(row) {
+            return "null".to_owned();
+        }
+        match call.arguments[at].data_type() {
+            DataType::Boolean => texts.value(row).to_owned(),
+            kind if kind.is_numeric() => texts.value(row).to_owned(),
+            _ => serde_json::Value::from(texts.value(row)).to_string(),
+        }
+    };
+    let object = |row: usize| {
+        let pairs = (0..texts.len() / 2).map(|pair| {
+            let name = serde_json::Value::from(texts[2 * pair].value(row)).to_string();
+            format!("{name} : {}", value(2 * pair + 1, row))
+        });
+        format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+    };
+    Ok(Arc::new(StringArray::from_iter_values((0..call.rows).map(object))))
 }
 
 fn format_type(call: &Call<'_>) -> Result<ArrayRef> {

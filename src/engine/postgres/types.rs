@@ -154,7 +154,7 @@ pub(crate) fn declared(oid: u32) -> Option<DataType> {
         Type::INTERVAL => DataType::Interval(IntervalUnit::MonthDayNano),
         Type::BYTEA => DataType::Binary,
         _ => {
-            let item = declared(item_of(&kind)?.oid())?;
+            let item = declared(item_of(&kind)?.oid()).unwrap_or(DataType::Utf8);
             DataType::List(Field::new_list_field(item, true).into())
         }
     })
@@ -172,6 +172,15 @@ pub(crate) fn cast_of(oid: u32) -> Option<&'static str> {
         Type::DATE => "DATE",
         Type::TIMESTAMP => "TIMESTAMP",
         Type::TIMESTAMPTZ => "TIMESTAMP WITH TIME ZONE",
+        Type::BOOL_ARRAY => "BOOLEAN[]",
+        Type::INT2_ARRAY => "SMALLINT[]",
+        Type::INT4_ARRAY => "INT[]",
+        Type::INT8_ARRAY => "BIGINT[]",
+        Type::FLOAT4_ARRAY => "REAL[]",
+        Type::FLOAT8_ARRAY => "DOUBLE[]",
+        Type::DATE_ARRAY => "DATE[]",
+        Type::TIMESTAMP_ARRAY => "TIMESTAMP[]",
+        Type::TEXT_ARRAY | Type::VARCHAR_ARRAY => "TEXT[]",
         _ => return None,
     })
 }

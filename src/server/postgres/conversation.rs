@@ -559,7 +559,7 @@ impl Conversation {
         let begun = self.attend(work.boxed(), sql).await?;
         let columns_known = match sort {
             Sort::Rows => columns,
-            Sort::Count | Sort::Nothing => super::rows::columns(&begun.1, &[])?,
+            Sort::Count | Sort::Nothing => super::rows::columns(&begun.0, &[])?,
         };
         let rows = Rows::new(begun, columns_known, zone);
         Ok(match sort {

@@ -11,7 +11,7 @@ use pgwire::api::Type;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::data::{FieldDescription, RowDescription};
 
-use crate::engine::{Answer, Query};
+use crate::engine::Answer;
 use crate::error::{Error, Result};
 use crate::server::{flow, wire};
 
@@ -79,10 +79,12 @@ pub(super) fn description(columns: &[Column]) -> PgWireBackendMessage {
     PgWireBackendMessage::RowDescription(RowDescription::new(fields.collect()))
 }
 
+/// A statement that has begun: its columns and its rows.
+pub(super) type Begun = (SchemaRef, BoxStream<'static, Result<RecordBatch>>);
+
 /// A statement that runs, with its place in the rows that it has made.
 pub(super) struct Rows {
     pub(super) columns: Vec<Column>,
-    pub(super) query: Arc<Query>,
     schema: SchemaRef,
     stream: BoxStream<'static, Result<RecordBatch>>,
     zone: Zone,
@@ -96,22 +98,13 @@ pub(super) struct Rows {
 
 impl Rows {
     /// Of a statement that has begun. Made where statements run: rows are made ahead there.
-    pub(super) fn of(
-        answer: Answer,
-        limit: Option<u64>,
-    ) -> (Arc<Query>, SchemaRef, BoxStream<'static, Result<RecordBatch>>) {
-        let query = Arc::clone(&answer.query);
-        let (schema, stream) = flow::rows(answer, limit);
-        (query, schema, stream)
+    pub(super) fn of(answer: Answer, limit: Option<u64>) -> Begun {
+        flow::rows(answer, limit)
     }
 
-    pub(super) fn new(
-        (query, schema, stream): (Arc<Query>, SchemaRef, BoxStream<'static, Result<RecordBatch>>),
-        columns: Vec<Column>,
-        zone: Zone,
-    ) -> Self {
+    pub(super) fn new((schema, stream): Begun, columns: Vec<Column>, zone: Zone) -> Self {
         let schema = wire::schema(&schema);
-        Self { columns, query, schema, stream, zone, batch: None, writers: vec![], next: 0, end: 0, taken: 0 }
+        Self { columns, schema, stream, zone, batch: None, writers: vec![], next: 0, end: 0, taken: 0 }
     }
 
     /// The columns as they come.

@@ -90,11 +90,6 @@ impl Wire {
         Ok(())
     }
 
-    /// Whether bytes have arrived that nobody asked for yet.
-    pub(super) fn has_unread(&self) -> bool {
-        !self.arrived.is_empty()
-    }
-
     /// Waits until the client is gone: while a statement runs, nobody else would notice.
     pub(super) async fn gone(&mut self) -> Gone {
         loop {
@@ -136,6 +131,10 @@ impl Wire {
             if self.stream.write_buf(&mut self.outgoing).await? == 0 {
                 return Err(Gone::Away(io::ErrorKind::WriteZero.into()));
             }
+        }
+        // What one great row took is given back.
+        if self.outgoing.capacity() > 16 * FULL {
+            self.outgoing = BytesMut::new();
         }
         self.stream.flush().await?;
         Ok(())

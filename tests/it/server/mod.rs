@@ -4,6 +4,7 @@ mod flight;
 mod hostile;
 mod http;
 mod permission;
+mod postgres;
 mod process;
 
 use std::net::SocketAddr;
@@ -53,6 +54,10 @@ impl Server {
 
     /// With ana the author, rex the reader, aud who may read audiences only, and max the admin; password `<name>`s secret.
     async fn with_users() -> Self {
+        Self::with_users_and(both()).await
+    }
+
+    async fn with_users_and(config: Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("users.toml");
         let mut users = Users::default();
@@ -66,7 +71,7 @@ impl Server {
             users.add(name, &password(name), role, grants).unwrap();
         }
         users.write(&file).unwrap();
-        let started = Self::start(Config { users: Some(file), ..both() }).await;
+        let started = Self::start(Config { users: Some(file), ..config }).await;
         Self { _folder: folder, ..started }
     }
 

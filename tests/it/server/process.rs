@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 fn coterie(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_coterie"));
-    let variables = ["WAREHOUSE", "CONFIG", "FLIGHT", "HTTP", "USERS", "TLS_CERT", "TLS_KEY", "MAX_SQL"];
+    let variables =
+        ["WAREHOUSE", "CONFIG", "FLIGHT", "POSTGRES", "HTTP", "USERS", "TLS_CERT", "TLS_KEY", "MAX_SQL"];
     for variable in variables {
         command.env_remove(format!("COTERIE_{variable}"));
     }

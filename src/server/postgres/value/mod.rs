@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 
 use crate::engine::postgres_types::item_of;
 
-pub(super) use read::{Given, array_items, read};
+pub(super) use read::{Given, read};
 
 /// How a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
