@@ -93,7 +93,7 @@ ask("SQLAlchemy 1.4", """SELECT a.attname FROM pg_attribute a JOIN (
  WHERE a.attrelid = 'public.profiles'::regclass::oid ORDER BY k.ord""", True)
 ask("SQLAlchemy 1.4", """SELECT r.conname, pg_catalog.pg_get_constraintdef(r.oid, true) as condef, n.nspname as conschema
  FROM pg_catalog.pg_constraint r, pg_namespace n, pg_class c
- WHERE r.conrelid = 'public.page_views'::regclass::oid AND r.contype = 'f' AND c.oid = confrelid AND n.oid = c.relnamespace
+ WHERE r.conrelid = 'public.events'::regclass::oid AND r.contype = 'f' AND c.oid = confrelid AND n.oid = c.relnamespace
  ORDER BY 1""")
 
 # -- pgjdbc 42: DatabaseMetaData
@@ -148,7 +148,7 @@ ask("pgjdbc getImportedKeys", """SELECT NULL::text AS PKTABLE_CAT, pkn.nspname A
  WHERE pkn.oid = pkc.relnamespace AND pkc.oid = pka.attrelid AND pka.attnum = con.confkey[pos.n] AND con.confrelid = pkc.oid
  AND fkn.oid = fkc.relnamespace AND fkc.oid = fka.attrelid AND fka.attnum = con.conkey[pos.n] AND con.conrelid = fkc.oid
  AND con.contype = 'f' AND (pkic.relkind = 'i' OR pkic.relkind = 'I') AND pkic.oid = con.conindid
- AND fkn.nspname = 'public' AND fkc.relname = 'page_views' ORDER BY pkn.nspname,pkc.relname, con.conname,pos.n""")
+ AND fkn.nspname = 'public' AND fkc.relname = 'events' ORDER BY pkn.nspname,pkc.relname, con.conname,pos.n""")
 ask("pgjdbc getIndexInfo", """SELECT tmp.TABLE_CAT, tmp.TABLE_SCHEM, tmp.TABLE_NAME, tmp.NON_UNIQUE, tmp.INDEX_NAME, tmp.TYPE,
  tmp.ORDINAL_POSITION, trim(both '"' from pg_catalog.pg_get_indexdef(tmp.CI_OID, tmp.ORDINAL_POSITION, false)) AS COLUMN_NAME
  FROM (SELECT NULL AS TABLE_CAT, n.nspname AS TABLE_SCHEM, ct.relname AS TABLE_NAME, NOT i.indisunique AS NON_UNIQUE,

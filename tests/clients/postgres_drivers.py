@@ -247,7 +247,7 @@ def errors_have_their_states():
                           ("SET nothing = 1", "42704"), ("SHOW nothing", "42704"), ("SET server_version = '1'", "55P02"),
                           ("SET TimeZone = 'Nowhere'", "22023"), ("SET client_encoding = LATIN1", "22023"),
                           ("FETCH nothing", "34000"), ("CLOSE nothing", "34000"), ("DEALLOCATE nothing", "26000"),
-                          ("LISTEN x", "0A000"), ("CANCEL QUERY 'x'", "42804"), ("SELECT * FROM audience.nothing", "42P01"),
+                          ("LISTEN x", "0A000"), ("CANCEL QUERY 'x'", "42704"), ("SELECT * FROM audience.nothing", "42P01"),
                           ("DECLARE c CURSOR FOR SELECT 1", "25P01"), ("EXECUTE nothing", "26000"),
                           ("SELECT " + "(" * 30000 + "1" + ")" * 30000, "54001")]:
             got = state(c, sql)
@@ -363,7 +363,7 @@ def settings_belong_to_a_session():
 def coterie_statements_work():
     with connect() as c:
         assert c.execute("SHOW SEGMENTS").fetchall()
-        assert c.execute("CREATE OR REPLACE SEGMENT pg_check FOR shop AS loyalty_tier = 'gold'").statusmessage == "CREATE SEGMENT"
+        assert c.execute("CREATE OR REPLACE SEGMENT pg_check AS loyalty_tier = 'gold'").statusmessage == "CREATE SEGMENT"
         assert c.execute("SELECT count(*) > 0 FROM segment.pg_check").fetchone() == (True,)
         assert c.execute("EVALUATE SEGMENT pg_check").fetchall()
         assert c.execute("SELECT count(*) > 0 FROM audience.pg_check").fetchone() == (True,)

@@ -119,25 +119,22 @@ def a_cancel_frees_the_processor():
         return "%.0f ms" % (took * 1000)
 
 
-@check
-def a_client_that_vanishes_stops_its_statement():
-    with connect() as watch:
-        for _ in range(3):
-            raw = socket.create_connection(("127.0.0.1", PORT))
-            c = connect()
-            threading.Thread(target=lambda c=c: swallow(c), daemon=True).start()
-            until(lambda: running(watch) == 1)
-            os.close(os.dup(c.fileno()))
-            socket.socket(fileno=os.dup(c.fileno())).shutdown(socket.SHUT_RDWR)
-            until(lambda: running(watch) == 0, 3)
-            raw.close()
-
-
 def swallow(connection):
     try:
         connection.execute(ENDLESS)
     except psycopg.Error:
         pass
+
+
+@check
+def a_client_that_vanishes_stops_its_statement():
+    with connect() as watch:
+        for _ in range(3):
+            c = connect()
+            threading.Thread(target=lambda c=c: swallow(c), daemon=True).start()
+            until(lambda: running(watch) == 1)
+            socket.socket(fileno=os.dup(c.fileno())).shutdown(socket.SHUT_RDWR)
+            until(lambda: running(watch) == 0, 3)
 
 
 def raw_client():
@@ -222,7 +219,7 @@ def garbage_is_refused_and_nobody_else_notices():
                 raw.shutdown(socket.SHUT_WR)
                 while raw.recv(65536):
                     pass
-            except (ConnectionError, BrokenPipeError):
+            except OSError:
                 pass
             finally:
                 raw.close()

@@ -11,10 +11,10 @@ use datafusion::sql::sqlparser::ast::{
     AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg,
     FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident,
     LimitClause, ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr,
-    Statement as SqlStatement, TableFactor, UnaryOperator, Value, VisitMut, VisitorMut,
+    Statement as SqlStatement, TableFactor, UnaryOperator, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 
-use super::catalog;
+use super::{catalog, functions, subquery, types};
 
 /// Function that turns a name into a number: `pg_oid_of('regclass', 'public.profiles')`.
 pub(super) const OID_OF: &str = "pg_oid_of";
@@ -22,6 +22,22 @@ pub(super) const OID_OF: &str = "pg_oid_of";
 pub(super) const NAME_OF: &str = "pg_name_of";
 /// Function that turns a name into a number, or NULL where nothing is called so.
 pub(super) const OID_OR_NULL: &str = "pg_oid_or_null";
+/// How columns begin that are true or false.
+const SWITCHES: &[&str] = &[
+    "indis",
+    "relhas",
+    "relis",
+    "rolc",
+    "rols",
+    "atthas",
+    "attis",
+    "attnotnull",
+    "convalidated",
+    "condefer",
+    "typnotnull",
+    "datis",
+    "datallow",
+];
 /// The columns of `pg_type` that are functions: their names here, their numbers to those who join them.
 const FUNCTION_COLUMNS: &[&str] =
     &["typreceive", "typinput", "typoutput", "typsend", "typmodin", "typmodout"];
@@ -38,6 +54,57 @@ pub(super) fn adapt(statement: &mut DFStatement, text: &str, casts: &[Option<&'s
         if let SqlStatement::Query(query) = inner {
             name_columns(query);
         }
+    }
+}
+
+/// The numbers of the types that a statement casts its parameters to; 0 where it does not.
+pub(super) fn types(statement: &DFStatement) -> Vec<u32> {
+    struct Look(Vec<u32>);
+    impl Visitor for Look {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            if let Expr::Cast { expr, data_type, .. } = expr
+                && let Expr::Value(value) = unnested(expr)
+                && let Value::Placeholder(name) = &value.value
+                && let Some(at) = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok())
+                && (1..=65_535).contains(&at)
+            {
+                if self.0.len() < at {
+                    self.0.resize(at, 0);
+                }
+                self.0[at - 1] = number_of(data_type);
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut look = Look(vec![]);
+    let DFStatement::Statement(inner) = statement else { return vec![] };
+    let _ = Visit::visit(&**inner, &mut look);
+    look.0
+}
+
+/// The number of a type as SQL writes it; 0 where PostgreSQL has none.
+fn number_of(data_type: &DataType) -> u32 {
+    let name = data_type.to_string().to_lowercase();
+    if let Some(item) = name.strip_suffix("[]") {
+        let item = pgwire::api::Type::from_oid(functions::type_number(plain(item)).unwrap_or(0));
+        return item.and_then(|item| types::array_of(&item)).map_or(0, |array| array.oid());
+    }
+    functions::type_number(plain(&name)).unwrap_or(0)
+}
+
+/// A type's name as PostgreSQL has it, without its digits.
+fn plain(name: &str) -> &str {
+    let name = name.split_once('(').map_or(name, |(name, _)| name).trim();
+    match name {
+        "int" | "integer" => "int4",
+        "decimal" | "dec" => "numeric",
+        "double" | "float" | "double precision" => "float8",
+        "string" | "char" | "character" => "text",
+        "character varying" | "char varying" => "varchar",
+        "tinyint" => "int2",
+        "datetime" => "timestamp",
+        other => other,
     }
 }
 
@@ -233,7 +300,9 @@ impl VisitorMut for CatalogWords {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        visit_select(&mut query.body);
+        if visit_select(&mut query.body) {
+            query.order_by = None;
+        }
         ControlFlow::Continue(())
     }
 
@@ -265,7 +334,11 @@ impl VisitorMut for CatalogWords {
                     *expr = array_of_rows((**query).clone());
                 }
             }
-            Expr::Subquery(query) => to_one_row(query),
+            Expr::Subquery(query) => {
+                if let Some(replacement) = subquery::replacement(query) {
+                    *expr = replacement;
+                }
+            }
             _ => {}
         }
         ControlFlow::Continue(())
@@ -301,7 +374,9 @@ fn changed(expr: &mut Expr) -> Option<Expr> {
         }
         // `(f(x)).n`
         Expr::CompoundFieldAccess { root, access_chain } => match &access_chain[..] {
-            [AccessExpr::Dot(Expr::Identifier(field))] if matches!(unnested(root), Expr::Function(_)) => {
+            [AccessExpr::Dot(Expr::Identifier(field))]
+                if matches!(**root, Expr::Nested(_) | Expr::Function(_)) =>
+            {
                 Some(call("get_field", vec![unnested(root).clone(), string(&field.value)]))
             }
             _ => None,
@@ -356,17 +431,13 @@ fn changed(expr: &mut Expr) -> Option<Expr> {
                 }
                 _ => {}
             }
-            let is_function =
-                |side: &Expr| last_part(side).is_some_and(|name| FUNCTION_COLUMNS.contains(&name));
-            for (number, name) in [(&mut *left, &*right), (&mut *right, &*left)] {
-                if *op == BinaryOperator::Eq
-                    && is_function(name)
-                    && let Expr::CompoundIdentifier(parts) = &mut **number
-                    && let Some(last) = parts.last_mut()
-                    && last.value == "oid"
-                {
-                    last.value = "proname".to_owned();
-                }
+            if matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq) {
+                mend_literal(left, right);
+                mend_literal(right, left);
+            }
+            if *op == BinaryOperator::Eq {
+                mend_number(left, right);
+                mend_number(right, left);
             }
             None
         }
@@ -380,11 +451,44 @@ fn changed(expr: &mut Expr) -> Option<Expr> {
                     let kind = string(&name["to_".len()..]);
                     Some(call(NAME_OF, vec![kind.clone(), call(OID_OR_NULL, vec![kind, first])]))
                 }
+                // Lists of grants are kept as text in some tables.
+                "array_to_string" => {
+                    let mut changed = function.clone();
+                    changed.name =
+                        ObjectName(vec![ObjectNamePart::Identifier(Ident::new("pg_array_to_string"))]);
+                    Some(Expr::Function(changed))
+                }
                 "generate_subscripts" => Some(call("unnest", vec![call("pg_subscripts", vec![first])])),
                 _ => None,
             }
         }
         _ => None,
+    }
+}
+
+/// `indisprimary = 't'` and `typreceive != 0`, in the types that these columns have here.
+fn mend_literal(literal: &mut Expr, column: &Expr) {
+    let Some(name) = last_part(column) else { return };
+    let is_switch = SWITCHES.iter().any(|start| name.starts_with(start));
+    let changed = match string_of(literal) {
+        Some("t" | "true") if is_switch => Value::Boolean(true),
+        Some("f" | "false") if is_switch => Value::Boolean(false),
+        None if FUNCTION_COLUMNS.contains(&name) && literal.to_string() == "0" => {
+            Value::SingleQuotedString("-".to_owned())
+        }
+        _ => return,
+    };
+    *literal = Expr::Value(changed.into());
+}
+
+/// `pg_proc.oid = typreceive`: that column has the function's name.
+fn mend_number(number: &mut Expr, name: &Expr) {
+    if last_part(name).is_some_and(|name| FUNCTION_COLUMNS.contains(&name))
+        && let Expr::CompoundIdentifier(parts) = number
+        && let Some(last) = parts.last_mut()
+        && last.value == "oid"
+    {
+        last.value = "proname".to_owned();
     }
 }
 
@@ -511,8 +615,7 @@ const AGGREGATES: &[&str] = &[
     "sum",
 ];
 
-fn has_aggregate(expr: &Expr) -> bool {
-    use datafusion::sql::sqlparser::ast::{Visit, Visitor};
+pub(super) fn has_aggregate(expr: &Expr) -> bool {
     struct Look;
     impl Visitor for Look {
         type Break = ();
@@ -531,7 +634,7 @@ fn has_aggregate(expr: &Expr) -> bool {
 }
 
 /// A subquery as a value returns one row at most: DataFusion believes that of an aggregate only.
-fn to_one_row(query: &mut Query) {
+pub(super) fn to_one_row(query: &mut Query) {
     let order = order_of(query);
     let is_grouped = |select: &Select| {
         !matches!(&select.group_by, GroupByExpr::Expressions(exprs, _) if exprs.is_empty())
@@ -591,9 +694,13 @@ fn array_of_rows(mut query: Query) -> Expr {
 }
 
 /// Columns that have one name twice get different ones: DataFusion takes no others.
-fn visit_select(body: &mut SetExpr) {
+/// Returns whether the query was replaced with one that has no rows.
+fn visit_select(body: &mut SetExpr) -> bool {
     match body {
         SetExpr::Select(select) => {
+            if nothing(select) {
+                return true;
+            }
             let mut seen = HashSet::new();
             let has_wildcard = select
                 .projection
@@ -636,6 +743,56 @@ fn visit_select(body: &mut SetExpr) {
         }
         _ => {}
     }
+    false
+}
+
+/// A query over a table that is always empty has no rows, whatever it asks of them: what DataFusion does not know needs
+/// no words then.
+fn nothing(select: &mut Select) -> bool {
+    struct Look;
+    impl Visitor for Look {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            match expr {
+                Expr::Subquery(_)
+                | Expr::AnyOp { .. }
+                | Expr::AllOp { .. }
+                | Expr::CompoundFieldAccess { .. } => ControlFlow::Break(()),
+                Expr::Value(value) if value.value == Value::Null => ControlFlow::Break(()),
+                Expr::Function(function) if matches!(function.args, FunctionArguments::Subquery(_)) => {
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    let is_plain = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => !has_aggregate(expr),
+        _ => false,
+    };
+    let is_ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(exprs, _) if exprs.is_empty());
+    if !subquery::reads_nothing(select)
+        || !select.projection.iter().all(is_plain)
+        || !is_ungrouped
+        || Visit::visit(&*select, &mut Look).is_continue()
+    {
+        return false;
+    }
+    for (at, item) in select.projection.iter_mut().enumerate() {
+        let alias = match item {
+            SelectItem::ExprWithAlias { alias, .. } => alias.clone(),
+            SelectItem::UnnamedExpr(expr) => {
+                let name = last_part(expr).map(str::to_owned).or_else(|| natural(expr));
+                Ident::with_quote('"', name.unwrap_or_else(|| format!("column_{}", at + 1)))
+            }
+            _ => continue,
+        };
+        let expr = cast(Expr::Value(Value::Null.into()), DataType::Text);
+        *item = SelectItem::ExprWithAlias { expr, alias };
+    }
+    select.from = vec![];
+    select.selection = Some(Expr::Value(Value::Boolean(false).into()));
+    true
 }
 
 /// Columns without a name are called as PostgreSQL calls them, where that is their only claim.

@@ -158,6 +158,13 @@ pub(super) fn is_table(name: &str) -> bool {
     MADE.contains(&name) || SHIPPED.contains(&name) || EMPTY.iter().any(|(known, _)| *known == name)
 }
 
+/// Whether a table of the schema never has rows.
+pub(super) fn is_empty(name: &str) -> bool {
+    let shipped = || shipped_table(name).ok().flatten();
+    EMPTY.iter().any(|(known, _)| *known == name)
+        || shipped().is_some_and(|table| table.data().iter().all(|batch| batch.num_rows() == 0))
+}
+
 fn names() -> impl Iterator<Item = &'static str> {
     let empty = EMPTY.iter().map(|(name, _)| *name);
     MADE.iter().copied().chain(SHIPPED.iter().copied()).chain(empty)
@@ -292,6 +299,13 @@ impl<'a, T> Columns<'a, T> {
 
     pub(super) fn none(self, name: &str) -> Self {
         self.text(name, |_| None::<String>)
+    }
+
+    /// A list of texts that is not there: who may do what to a thing.
+    fn no_list(self, name: &str) -> Self {
+        let kind = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
+        let array = arrow::array::new_null_array(&kind, self.rows.len());
+        self.add(Field::new(name, kind, true), array)
     }
 
     fn bool(self, name: &str, value: impl Fn(&T) -> bool) -> Self {
@@ -438,8 +452,8 @@ fn pg_class(objects: &Objects) -> Result<Arc<dyn TableProvider>> {
         .oid("relrewrite", |_| 0)
         .int("relfrozenxid", |_| Some(0))
         .int("relminmxid", |_| Some(0))
-        .none("relacl")
-        .none("reloptions")
+        .no_list("relacl")
+        .no_list("reloptions")
         .none("relpartbound")
         // Of before PostgreSQL 12.
         .bool("relhasoids", |_| false)
@@ -476,9 +490,9 @@ fn pg_attribute(objects: &Objects) -> Result<Arc<dyn TableProvider>> {
         .bool("attislocal", |_| true)
         .int("attinhcount", |_| Some(0))
         .oid("attcollation", |a| if type_of(&a.field) == pgwire::api::Type::TEXT { 100 } else { 0 })
-        .none("attacl")
-        .none("attoptions")
-        .none("attfdwoptions")
+        .no_list("attacl")
+        .no_list("attoptions")
+        .no_list("attfdwoptions")
         .none("attmissingval")
         .table()
 }
@@ -575,7 +589,7 @@ fn pg_namespace() -> Result<Arc<dyn TableProvider>> {
         .oid("oid", |(_, oid)| *oid)
         .text("nspname", |(name, _)| Some(*name))
         .oid("nspowner", |_| ROLE)
-        .none("nspacl")
+        .no_list("nspacl")
         .table()
 }
 
@@ -599,7 +613,7 @@ fn pg_database() -> Result<Arc<dyn TableProvider>> {
         .none("datlocale")
         .none("daticurules")
         .none("datcollversion")
-        .none("datacl")
+        .no_list("datacl")
         .table()
 }
 
@@ -660,12 +674,12 @@ fn pg_settings(facts: &Facts) -> Result<Arc<dyn TableProvider>> {
         .table()
 }
 
-fn of_schema<'a>(objects: &'a Objects, sort: RelationSort) -> Vec<&'a Relation> {
+fn of_sort(objects: &Objects, sort: RelationSort) -> Vec<&Relation> {
     objects.relations.iter().filter(|relation| relation.sort == sort).collect()
 }
 
 fn pg_tables(objects: &Objects, facts: &Facts) -> Result<Arc<dyn TableProvider>> {
-    Columns::of(&of_schema(objects, RelationSort::Table))
+    Columns::of(&of_sort(objects, RelationSort::Table))
         .text("schemaname", |r| Some(&r.schema))
         .text("tablename", |r| Some(&r.name))
         .text("tableowner", |_| Some(&facts.user))
@@ -678,7 +692,7 @@ fn pg_tables(objects: &Objects, facts: &Facts) -> Result<Arc<dyn TableProvider>>
 }
 
 fn pg_views(objects: &Objects, facts: &Facts) -> Result<Arc<dyn TableProvider>> {
-    Columns::of(&of_schema(objects, RelationSort::View))
+    Columns::of(&of_sort(objects, RelationSort::View))
         .text("schemaname", |r| Some(&r.schema))
         .text("viewname", |r| Some(&r.name))
         .text("viewowner", |_| Some(&facts.user))

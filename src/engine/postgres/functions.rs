@@ -3,8 +3,9 @@
 //! They are called with facts of the session; functions about numbers of objects answer from what the newest statement
 //! about `pg_catalog` saw, which is the one that calls them.
 
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::cast::AsArray;
 use arrow::array::{
@@ -14,11 +15,12 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Fields, Int32Type, TimeUnit};
 use chrono::Utc;
-use datafusion::common::{DataFusionError, Result, exec_err};
+use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};
+use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
 use datafusion_pg_catalog::pg_catalog::quote_ident_udf::create_parse_ident_udf;
 use pgwire::api::Type;
@@ -41,7 +43,30 @@ pub(in crate::engine) fn register(state: &mut SessionState) -> Result<()> {
     state.register_udf(Arc::new(create_parse_ident_udf()))?;
     let keywords = super::catalog::keywords()?;
     state.register_udtf("pg_get_keywords", keywords);
+    for name in ["generate_series", "range"] {
+        if let Some(known) = state.table_functions().get(name) {
+            let wide = Wide(Arc::clone(known.function()));
+            state.register_udtf(name, Arc::new(wide));
+        }
+    }
     Ok(())
+}
+
+/// A table function that takes `int` where it wants `bigint`: bounds of arrays are `int` in PostgreSQL.
+#[derive(Debug)]
+struct Wide(Arc<dyn TableFunctionImpl>);
+
+impl TableFunctionImpl for Wide {
+    fn call_with_args(&self, args: TableFunctionArgs<'_, '_>) -> Result<Arc<dyn TableProvider>> {
+        let widened = args.exprs().iter().map(|expr| match expr {
+            Expr::Literal(ScalarValue::Int32(value), metadata) => {
+                Expr::Literal(ScalarValue::Int64(value.map(i64::from)), metadata.clone())
+            }
+            other => other.clone(),
+        });
+        let widened: Vec<Expr> = widened.collect();
+        self.0.call_with_args(TableFunctionArgs::new(&widened, args.session()))
+    }
 }
 
 fn volatility(name: &str) -> Volatility {
@@ -135,6 +160,7 @@ const FUNCTIONS: &[(&str, fn() -> DataType, Body)] = &[
     ("obj_description", text, obj_description),
     ("oidvectortypes", text, |call| Ok(call.nothing())),
     ("pg_advisory_unlock_all", text, |call| Ok(call.each(""))),
+    ("pg_array_to_string", text, array_to_string),
     ("pg_backend_pid", int, |call| Ok(call.number(call.facts.number))),
     ("pg_char_to_encoding", int, |call| Ok(call.number(6))),
     ("pg_client_encoding", text, |call| Ok(call.each("UTF8"))),
@@ -534,7 +560,7 @@ fn lookup(call: &Call<'_>, kind: &str, name: &str) -> Option<i32> {
             let plain = name.trim_matches('"');
             NAMESPACES.iter().any(|(known, _)| *known == plain).then(|| namespace(plain))
         }
-        "regtype" => type_number(name),
+        "regtype" => i32::try_from(type_number(name)?).ok(),
         "regrole" => (name.trim_matches('"') == call.facts.user).then_some(ROLE),
         "regcollation" => (name.trim_matches('"').ends_with("default")).then_some(100),
         _ => None,
@@ -542,13 +568,19 @@ fn lookup(call: &Call<'_>, kind: &str, name: &str) -> Option<i32> {
 }
 
 /// The number of a type by one of its names.
-fn type_number(name: &str) -> Option<i32> {
+pub(super) fn type_number(name: &str) -> Option<u32> {
     let plain = name.trim().trim_start_matches("pg_catalog.").replace('"', "").to_lowercase();
-    let oid = (1..10_000_u32).find(|oid| {
-        Type::from_oid(*oid).is_some_and(|kind| kind.name() == plain)
-            || type_name(*oid, -1).is_some_and(|known| known == plain)
-    })?;
-    i32::try_from(oid).ok()
+    static NUMBERS: LazyLock<HashMap<String, u32>> = LazyLock::new(|| {
+        let mut numbers = HashMap::new();
+        for kind in (1..10_000).filter_map(Type::from_oid) {
+            numbers.insert(kind.name().to_owned(), kind.oid());
+            if let Some(name) = type_name(kind.oid(), -1) {
+                numbers.entry(name).or_insert(kind.oid());
+            }
+        }
+        numbers
+    });
+    NUMBERS.get(&plain).copied()
 }
 
 fn numbers(call: &Call<'_>, lenient: bool) -> Result<ArrayRef> {
@@ -639,6 +671,23 @@ fn array_upper(call: &Call<'_>) -> Result<ArrayRef> {
     bounds(call, |length| length)
 }
 
+/// The items of an array in one text.
+fn array_to_string(call: &Call<'_>) -> Result<ArrayRef> {
+    let Some(lists) = lists(call)? else {
+        return call.map(|text| Some(text.trim_matches(['{', '}']).to_owned()));
+    };
+    let separators = call.texts(1)?;
+    let text = |row: usize| {
+        if lists.is_null(row) || separators.is_null(row) {
+            return Ok(None);
+        }
+        let items = cast(&lists.value(row), &DataType::Utf8)?;
+        let items: Vec<&str> = items.as_string::<i32>().iter().flatten().collect();
+        Ok(Some(items.join(separators.value(row))))
+    };
+    Ok(Arc::new((0..call.rows).map(text).collect::<Result<StringArray>>()?))
+}
+
 /// The places of an array, as `generate_subscripts` has them.
 fn subscripts(call: &Call<'_>) -> Result<ArrayRef> {
     let lists = lists(call)?;
@@ -696,9 +745,8 @@ impl ScalarUDFImpl for PgFunction {
     }
 
     fn signature(&self) -> &Signature {
-        static STABLE: std::sync::LazyLock<Signature> = std::sync::LazyLock::new(|| any(Volatility::Stable));
-        static VOLATILE: std::sync::LazyLock<Signature> =
-            std::sync::LazyLock::new(|| any(Volatility::Volatile));
+        static STABLE: LazyLock<Signature> = LazyLock::new(|| any(Volatility::Stable));
+        static VOLATILE: LazyLock<Signature> = LazyLock::new(|| any(Volatility::Volatile));
         if self.volatility == Volatility::Volatile { &VOLATILE } else { &STABLE }
     }
 
@@ -719,7 +767,7 @@ impl ScalarUDFImpl for PgFunction {
         let call = Call { arguments: &arguments, fields: &args.arg_fields, rows, facts: &facts, schema };
         let array = (self.body)(&call)?;
         if constant {
-            return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&array, 0)?));
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?));
         }
         Ok(ColumnarValue::Array(array))
     }

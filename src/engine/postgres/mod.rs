@@ -7,6 +7,7 @@ mod catalog;
 mod functions;
 mod information_schema;
 mod objects;
+mod subquery;
 mod syntax;
 pub(crate) mod types;
 
@@ -104,14 +105,8 @@ impl Facts {
 }
 
 /// Makes the facts of a session known to its functions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Speaks(Option<Arc<Facts>>);
-
-impl Default for Speaks {
-    fn default() -> Self {
-        Self(None)
-    }
-}
 
 impl ExtensionOptions for Speaks {
     fn as_any(&self) -> &dyn Any {
@@ -181,23 +176,26 @@ pub(super) fn asks_for_objects(text: &str) -> bool {
 }
 
 /// Parses the statement at `range` of a text as PostgreSQL's clients write it: what coterie's own dialect does not know
-/// is put into its words. `casts` are the SQL types of parameters, where the client declares them.
+/// is put into its words. `casts` are the SQL types of parameters, where the client declares them; returned are the numbers
+/// of the types that the statement itself casts parameters to, 0 where it says nothing.
 pub fn parse_postgres(
     source: &Source,
     range: Range<usize>,
     casts: &[Option<&'static str>],
-) -> Result<Statement> {
+) -> Result<(Statement, Vec<u32>)> {
     let mut parsed = match statement::parse(source, range.clone()) {
         Ok(parsed) => parsed,
         // Deeper than allowed is so in any dialect.
-        Err(fault) if fault.kind != Kind::Syntax || fault.message.contains("nested too deeply") => {
+        Err(fault) if fault.kind != Kind::Syntax || fault.message.contains("nest") => {
             return Err(fault.into());
         }
         Err(fault) => syntax::parse(source, range).ok_or(fault)?,
     };
+    let mut types = vec![];
     if let Command::Sql(sql) = &mut parsed.command {
+        types = adapt::types(sql);
         let text = &source.text[parsed.piece.clone()];
         adapt::adapt(sql, text, casts);
     }
-    Ok(parsed)
+    Ok((parsed, types))
 }

@@ -232,7 +232,7 @@ impl Conversation {
         // A mistake in any of them keeps all of them from running.
         let bodies = pieces
             .into_iter()
-            .map(|piece| Body::parse(&source, piece.range, &[]))
+            .map(|piece| Body::parse(&source, piece.range, &mut vec![]))
             .collect::<Result<Vec<_>, _>>()?;
         for body in bodies {
             self.run_simple(&body, sql).await?;
@@ -298,7 +298,7 @@ impl Conversation {
         Ok(Next::Message)
     }
 
-    async fn parse(&mut self, name: String, sql: &[u8], types: Vec<u32>) -> Done {
+    async fn parse(&mut self, name: String, sql: &[u8], mut types: Vec<u32>) -> Done {
         let sql = utf8(sql)?;
         self.shared.check_sql(sql).map_err(|error| Fault::of(&error, sql))?;
         if !name.is_empty() && self.prepared.contains_key(&name) {
@@ -312,7 +312,7 @@ impl Conversation {
         let mut pieces = statement::split(sql).into_iter();
         let body = match (pieces.next(), pieces.next()) {
             (None, _) => Body::Empty,
-            (Some(piece), None) => Body::parse(&source, piece.range, &types)?,
+            (Some(piece), None) => Body::parse(&source, piece.range, &mut types)?,
             (Some(_), Some(_)) => {
                 let message = "cannot insert multiple commands into a prepared statement";
                 return Err(Fault::error(SYNTAX, message).into());
@@ -660,15 +660,15 @@ impl Conversation {
         let mut tag = if commits { "COMMIT" } else { "ROLLBACK" };
         match self.transaction.end() {
             None => self.warn(NO_TRANSACTION, "there is no transaction in progress"),
-            Some((went_well, start, local)) => {
+            Some((went_well, block)) => {
                 if commits && went_well {
-                    for (name, before) in local.into_iter().rev() {
+                    for (name, before) in block.local.into_iter().rev() {
                         // It was a value of this setting before.
                         let _ = self.variables.set(&name, before.as_deref());
                     }
                 } else {
                     tag = "ROLLBACK";
-                    self.variables.restore(start);
+                    self.variables.restore(block.start);
                 }
             }
         }

@@ -28,42 +28,50 @@ pub(super) fn value_format(options: &Options) -> Format {
     if options.format == CopyFormat::Binary { Format::Binary } else { Format::Text }
 }
 
-/// Appends what comes before the rows.
-pub(super) fn write_head(columns: &[Column], options: &Options, out: &mut BytesMut) -> Result<()> {
-    match options.format {
-        CopyFormat::Binary => message(out, |out| {
-            out.put_slice(SIGNATURE);
-            Ok(())
-        }),
-        _ if options.header => message(out, |out| {
-            for (at, column) in columns.iter().enumerate() {
-                if at > 0 {
-                    out.put_u8(options.delimiter);
-                }
-                write_text(column.name.as_bytes(), options, out);
-            }
-            out.put_u8(b'\n');
-            Ok(())
-        }),
-        _ => Ok(()),
+/// Appends the names of the columns, if they are wanted.
+pub(super) fn write_header(columns: &[Column], options: &Options, out: &mut BytesMut) -> Result<()> {
+    if options.format == CopyFormat::Binary || !options.header {
+        return Ok(());
     }
+    message(out, |out| {
+        for (at, column) in columns.iter().enumerate() {
+            if at > 0 {
+                out.put_u8(options.delimiter);
+            }
+            write_text(column.name.as_bytes(), options, out);
+        }
+        out.put_u8(b'\n');
+        Ok(())
+    })
 }
 
-/// Appends what comes after the rows.
-pub(super) fn write_tail(options: &Options, out: &mut BytesMut) -> Result<()> {
-    match options.format {
-        CopyFormat::Binary => message(out, |out| {
-            out.put_i16(-1);
-            Ok(())
-        }),
-        CopyFormat::Text | CopyFormat::Csv => Ok(()),
+/// Appends what comes after the rows; `none` if there were none.
+pub(super) fn write_tail(options: &Options, none: bool, out: &mut BytesMut) -> Result<()> {
+    if options.format != CopyFormat::Binary {
+        return Ok(());
     }
+    message(out, |out| {
+        if none {
+            out.put_slice(SIGNATURE);
+        }
+        out.put_i16(-1);
+        Ok(())
+    })
 }
 
 /// Appends a row.
-pub(super) fn write_row(writers: &[Writer], row: usize, options: &Options, out: &mut BytesMut) -> Result<()> {
+pub(super) fn write_row(
+    writers: &[Writer],
+    row: usize,
+    options: &Options,
+    first: bool,
+    out: &mut BytesMut,
+) -> Result<()> {
     message(out, |out| {
         if options.format == CopyFormat::Binary {
+            if first {
+                out.put_slice(SIGNATURE);
+            }
             out.put_i16(i16::try_from(writers.len()).unwrap_or(i16::MAX));
             return writers.iter().try_for_each(|writer| writer.write_sized(row, out));
         }

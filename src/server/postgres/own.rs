@@ -1,6 +1,7 @@
 //! The statements about the conversation at work.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::error::DataFusionError;
@@ -249,12 +250,15 @@ impl Conversation {
         self.wire.send(&PgWireBackendMessage::CopyOutResponse(response));
         let failed = |error: Error| Stop::from(Fault::of(&error, sql));
         let columns: Vec<Column> = rows.columns.clone();
-        copy::write_head(&columns, options, &mut self.wire.outgoing).map_err(failed)?;
+        copy::write_header(&columns, options, &mut self.wire.outgoing).map_err(failed)?;
+        // Binary data begin in the message of the first row: some clients look for them there.
+        let first = AtomicBool::new(true);
         let write = |writers: &[super::value::Writer], row: usize, out: &mut bytes::BytesMut| {
-            copy::write_row(writers, row, options, out)
+            copy::write_row(writers, row, options, first.swap(false, Ordering::Relaxed), out)
         };
         self.send_rows(&mut rows, 0, sql, &write).await?;
-        copy::write_tail(options, &mut self.wire.outgoing).map_err(failed)?;
+        let none = first.load(Ordering::Relaxed);
+        copy::write_tail(options, none, &mut self.wire.outgoing).map_err(failed)?;
         self.wire.send(&PgWireBackendMessage::CopyDone(CopyDone::new()));
         self.complete(&format!("COPY {}", rows.taken));
         Ok(())
@@ -278,7 +282,7 @@ impl Conversation {
         let listed = if listed.is_empty() { "*".to_owned() } else { listed.join(", ") };
         let query = format!("SELECT {listed} FROM {table}");
         let parsed = engine::parse_postgres(&Source::typed(query.as_str()), 0..query.len(), &[]);
-        let parsed = parsed.map_err(|error| Fault::of(&error, &query))?;
+        let (parsed, _) = parsed.map_err(|error| Fault::of(&error, &query))?;
         let schema = self.prepare(&parsed, &query).await?.schema();
         let fields: Vec<Field> =
             schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();

@@ -29,14 +29,21 @@ pub(super) enum Body {
 }
 
 impl Body {
-    /// Parses one statement of a text; `types` are those that the client declares for its parameters.
-    pub(super) fn parse(source: &Source, piece: Range<usize>, types: &[u32]) -> Result<Self, Fault> {
+    /// Parses one statement of a text; `types` are those that the client declares for its parameters. Where it does not,
+    /// those that the statement casts them to are put there.
+    pub(super) fn parse(source: &Source, piece: Range<usize>, types: &mut Vec<u32>) -> Result<Self, Fault> {
         let casts: Vec<_> = types.iter().map(|oid| cast_of(*oid)).collect();
         let text = &source.text[piece.clone()];
         let before = || source.text[..piece.start].chars().count();
-        let statement = |range: Range<usize>| {
+        let mut statement = |range: Range<usize>| {
             let parsed = engine::parse_postgres(source, range, &casts);
-            parsed.map_err(|error| Fault::of(&error, &source.text))
+            let (statement, told) = parsed.map_err(|error| Fault::of(&error, &source.text))?;
+            if types.len() < told.len() {
+                types.resize(told.len(), 0);
+            }
+            let open = types.iter_mut().zip(told).filter(|(kind, _)| matches!(**kind, 0 | 705));
+            open.for_each(|(kind, told)| *kind = told);
+            Ok::<_, Fault>(statement)
         };
         let Some(command) = command::parse(text).map_err(|fault| fault.shifted(before()))? else {
             return statement(piece).map(Self::Statement);
@@ -48,7 +55,7 @@ impl Body {
             Command::CopyOut { query: Query::Table(query), .. } => {
                 let source = Source::typed(query.as_str());
                 let parsed = engine::parse_postgres(&source, 0..query.len(), &[]);
-                Some(parsed.map_err(|error| Fault::of(&error, query))?)
+                Some(parsed.map_err(|error| Fault::of(&error, query))?.0)
             }
             _ => None,
         };

@@ -88,6 +88,7 @@ pub(super) struct Rows {
     schema: SchemaRef,
     stream: BoxStream<'static, Result<RecordBatch>>,
     zone: Zone,
+    ended: bool,
     batch: Option<RecordBatch>,
     writers: Vec<Writer>,
     next: usize,
@@ -104,7 +105,18 @@ impl Rows {
 
     pub(super) fn new((schema, stream): Begun, columns: Vec<Column>, zone: Zone) -> Self {
         let schema = wire::schema(&schema);
-        Self { columns, schema, stream, zone, batch: None, writers: vec![], next: 0, end: 0, taken: 0 }
+        Self {
+            columns,
+            schema,
+            stream,
+            zone,
+            ended: false,
+            batch: None,
+            writers: vec![],
+            next: 0,
+            end: 0,
+            taken: 0,
+        }
     }
 
     /// The columns as they come.
@@ -115,7 +127,11 @@ impl Rows {
     /// Makes sure that there is a row to take; `false` when there are no more. Nothing is lost when the wait is given up.
     pub(super) async fn ready(&mut self) -> Result<bool> {
         while self.next >= self.end {
-            let Some(batch) = self.stream.next().await else { return Ok(false) };
+            let next = if self.ended { None } else { self.stream.next().await };
+            let Some(batch) = next else {
+                self.ended = true;
+                return Ok(false);
+            };
             let batch = wire::batch(&batch?, &self.schema)?;
             (self.next, self.end) = (0, batch.num_rows());
             self.batch = Some(batch);

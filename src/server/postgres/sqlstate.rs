@@ -142,7 +142,7 @@ impl Fault {
 fn code(fault: &Diagnostic) -> &'static str {
     let says = |part: &str| fault.message.contains(part);
     match fault.kind {
-        Kind::Syntax | Kind::Parse if says("nested too deeply") => "54001",
+        Kind::Syntax | Kind::Parse if says("nested too deeply") || says("nests deeper") => "54001",
         Kind::Usage | Kind::Syntax | Kind::Parse => SYNTAX,
         Kind::Name if says("unknown function") => "42883",
         Kind::Name if says("no setting is called") => UNDEFINED_OBJECT,

@@ -20,9 +20,9 @@ pub(super) enum Transaction {
 /// A block: the settings at its beginning and at each savepoint.
 #[derive(Debug)]
 pub(super) struct Block {
-    start: Moment,
+    pub(super) start: Moment,
     /// The settings that end with the block, by name, as they were before.
-    local: Vec<(String, Option<String>)>,
+    pub(super) local: Vec<(String, Option<String>)>,
     savepoints: Vec<(String, Moment)>,
 }
 
@@ -62,12 +62,12 @@ impl Transaction {
         }
     }
 
-    /// Ends the block; returns whether all went well, the settings at its beginning, and those that end with it.
-    pub(super) fn end(&mut self) -> Option<(bool, Moment, Vec<(String, Option<String>)>)> {
+    /// Ends the block, if there is one; returns whether all went well, and the block.
+    pub(super) fn end(&mut self) -> Option<(bool, Block)> {
         match std::mem::take(self) {
             Self::None => None,
-            Self::Open(block) => Some((true, block.start, block.local)),
-            Self::Failed(block) => Some((false, block.start, block.local)),
+            Self::Open(block) => Some((true, block)),
+            Self::Failed(block) => Some((false, block)),
         }
     }
 

@@ -1,0 +1,209 @@
+//! Subqueries of statements about the catalog, in the forms that DataFusion takes apart.
+//!
+//! DataFusion turns a correlated subquery into a join by its equalities with columns of the outer query. Other
+//! predicates about outer columns are put into words without them, or before the subquery.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CaseWhen, Expr, JoinOperator, Query, Select, SelectItem, SetExpr, TableFactor,
+    TableWithJoins, Value, Visit, VisitMut, Visitor, VisitorMut,
+};
+
+use super::adapt::has_aggregate;
+use super::catalog;
+
+/// What a subquery that is a value is replaced with; `None` where it may stay.
+pub(super) fn replacement(query: &mut Query) -> Option<Expr> {
+    // A query of its own that looks at the outer one: nobody but drivers asks so, about domains, of which there are none.
+    if query.with.is_some() {
+        return Some(null());
+    }
+    let outer = {
+        let SetExpr::Select(select) = &mut *query.body else { return None };
+        if reads_nothing(select) && !select.projection.iter().any(is_aggregate) {
+            return Some(null());
+        }
+        pull(select)
+    };
+    super::adapt::to_one_row(query);
+    if outer.is_empty() {
+        return None;
+    }
+    let result = Expr::Subquery(Box::new(query.clone()));
+    Some(Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: None,
+        conditions: vec![CaseWhen { condition: conjunction(outer)?, result }],
+        else_result: None,
+    })
+}
+
+fn null() -> Expr {
+    Expr::Value(Value::Null.into())
+}
+
+fn is_aggregate(item: &SelectItem) -> bool {
+    match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => has_aggregate(expr),
+        _ => false,
+    }
+}
+
+/// Makes predicates independent of the outer query where an equality allows it; returns those about the outer query alone.
+fn pull(select: &mut Select) -> Vec<Expr> {
+    let inner = aliases(select);
+    let Some(selection) = select.selection.take() else { return vec![] };
+    let mut conjuncts = vec![];
+    split(selection, &mut conjuncts);
+    let is_outer = |expr: &Expr| head(expr).is_some_and(|head| !inner.contains(&head));
+    let is_inner = |expr: &Expr| head(expr).is_some_and(|head| inner.contains(&head));
+    let mut same = HashMap::new();
+    let mut equalities = vec![];
+    let mut others = vec![];
+    for conjunct in conjuncts {
+        match &conjunct {
+            Expr::BinaryOp { left, op: BinaryOperator::Eq, right } if is_inner(left) && is_outer(right) => {
+                same.insert(right.to_string(), (**left).clone());
+                equalities.push(conjunct);
+            }
+            Expr::BinaryOp { left, op: BinaryOperator::Eq, right } if is_outer(left) && is_inner(right) => {
+                same.insert(left.to_string(), (**right).clone());
+                equalities.push(conjunct);
+            }
+            _ => others.push(conjunct),
+        }
+    }
+    let mut outer = vec![];
+    for mut conjunct in others {
+        let (has_inner, has_outer) = columns(&conjunct, &inner);
+        if has_outer && !has_inner {
+            outer.push(conjunct);
+            continue;
+        }
+        let _ = VisitMut::visit(&mut conjunct, &mut Replace(&same));
+        equalities.push(conjunct);
+    }
+    select.selection = conjunction(equalities);
+    outer
+}
+
+fn split(expr: Expr, into: &mut Vec<Expr>) {
+    match expr {
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+            split(*left, into);
+            split(*right, into);
+        }
+        Expr::Nested(inner) if matches!(*inner, Expr::BinaryOp { op: BinaryOperator::And, .. }) => {
+            split(*inner, into)
+        }
+        other => into.push(other),
+    }
+}
+
+fn conjunction(conjuncts: Vec<Expr>) -> Option<Expr> {
+    conjuncts.into_iter().reduce(|left, right| Expr::BinaryOp {
+        left: Box::new(left),
+        op: BinaryOperator::And,
+        right: Box::new(right),
+    })
+}
+
+/// The table that a column says it is of.
+fn head(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::CompoundIdentifier(parts) => parts.first().map(|part| part.value.to_lowercase()),
+        _ => None,
+    }
+}
+
+/// Whether an expression has columns of the subquery, and of the outer query. Columns without a table are the subquery's.
+fn columns(expr: &Expr, inner: &[String]) -> (bool, bool) {
+    struct Look<'a>(&'a [String], bool, bool);
+    impl Visitor for Look<'_> {
+        type Break = ();
+        fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+            self.1 = true;
+            ControlFlow::Break(())
+        }
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            match head(expr) {
+                Some(head) if self.0.contains(&head) => self.1 = true,
+                Some(_) => self.2 = true,
+                None => self.1 |= matches!(expr, Expr::Identifier(_)),
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut look = Look(inner, false, false);
+    let _ = Visit::visit(expr, &mut look);
+    (look.1, look.2)
+}
+
+struct Replace<'a>(&'a HashMap<String, Expr>);
+
+impl VisitorMut for Replace<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if matches!(expr, Expr::CompoundIdentifier(_))
+            && let Some(inner) = self.0.get(&expr.to_string())
+        {
+            *expr = inner.clone();
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn factors(select: &Select) -> impl Iterator<Item = &TableFactor> {
+    select
+        .from
+        .iter()
+        .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)))
+}
+
+/// The names by which a query's columns can say whose they are.
+fn aliases(select: &Select) -> Vec<String> {
+    let name = |factor: &TableFactor| match factor {
+        TableFactor::Table { name, alias, .. } => {
+            let own = name.0.last().and_then(|part| part.as_ident()).map(|part| part.value.clone());
+            alias.as_ref().map(|alias| alias.name.value.clone()).or(own)
+        }
+        TableFactor::Derived { alias, .. } | TableFactor::Function { alias, .. } => {
+            alias.as_ref().map(|alias| alias.name.value.clone())
+        }
+        _ => None,
+    };
+    factors(select).filter_map(name).map(|name| name.to_lowercase()).collect()
+}
+
+/// Whether a query reads a table that is always empty, so that it has no rows.
+pub(super) fn reads_nothing(select: &Select) -> bool {
+    let is_empty = |factor: &TableFactor| match factor {
+        TableFactor::Table { name, args: None, .. } => name
+            .0
+            .last()
+            .and_then(|part| part.as_ident())
+            .is_some_and(|part| catalog::is_empty(&part.value.to_lowercase())),
+        _ => false,
+    };
+    let no_rows = |from: &TableWithJoins| {
+        let keeps_left = from.joins.iter().all(|join| {
+            !matches!(
+                join.join_operator,
+                JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_)
+            )
+        });
+        let inner = from.joins.iter().filter(|join| {
+            matches!(
+                join.join_operator,
+                JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_)
+            )
+        });
+        keeps_left && (is_empty(&from.relation) || inner.into_iter().any(|join| is_empty(&join.relation)))
+    };
+    select.from.iter().any(no_rows)
+}
