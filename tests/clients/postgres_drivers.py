@@ -158,7 +158,7 @@ def adbc_reads_binary_copies():
                        "TIMESTAMP '2024-01-01 01:02:03' AS at, [v, NULL] AS l FROM generate_series(1, 50000) s (v)")
         table = cursor.fetch_arrow_table()
         assert table.num_rows == 50000 and table["v"][49999].as_py() == 50000, table.schema
-        assert table["t"][0].as_py() == "r1" and table["d"][1].as_py() == 1.0
+        assert table["t"][0].as_py() == "r1" and table["d"][1].as_py() == 1
         assert table["day"][0].as_py() == dt.date(2024, 1, 1)
         assert table["at"][0].as_py() == dt.datetime(2024, 1, 1, 1, 2, 3)
         assert table["l"][0].as_py() == [1, None]
@@ -271,7 +271,7 @@ def cursors_go_forward():
     with connect(autocommit=False) as c:
         with c.cursor("named", binary=True) as cursor:
             cursor.itersize = 100
-            cursor.execute("SELECT v, [v] FROM generate_series(1, %s) t (v)", (1000,))
+            cursor.execute("SELECT v, [v] FROM generate_series(1, 5000) t (v) WHERE v <= %s", (1000,))
             assert sum(v for v, _ in cursor) == 500500
 
 

@@ -6,12 +6,13 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use datafusion::sql::parser::Statement as DFStatement;
+use datafusion::sql::parser::{DFParserBuilder, Statement as DFStatement};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg,
     FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident,
     LimitClause, ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr,
-    Statement as SqlStatement, TableFactor, UnaryOperator, Value, Visit, VisitMut, Visitor, VisitorMut,
+    Statement as SqlStatement, TableAliasColumnDef, TableFactor, UnaryOperator, Value, Visit, VisitMut,
+    Visitor, VisitorMut,
 };
 
 use super::{catalog, functions, subquery, types};
@@ -191,6 +192,8 @@ impl VisitorMut for Arrays {
         let array = match unnested(right) {
             // Those DataFusion knows.
             Expr::Subquery(_) => return ControlFlow::Continue(()),
+            // Whoever does not say the type of an array means texts.
+            placeholder if is_placeholder(placeholder) => cast(placeholder.clone(), type_named("TEXT[]")),
             Expr::Value(value) => match &value.value {
                 Value::SingleQuotedString(text) => match literal_array(text) {
                     Some(array) => array,
@@ -315,9 +318,26 @@ impl VisitorMut for CatalogWords {
                     name.0.insert(0, ObjectNamePart::Identifier(Ident::new(catalog::NAME)));
                 }
             }
-            TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
-                unqualify(name)
+            TableFactor::Table { name, args: Some(arguments), alias, .. } => {
+                unqualify(name);
+                let function = name.to_string().to_lowercase();
+                let Some(alias) = alias else { return ControlFlow::Continue(()) };
+                // The only column of a function is called as its table is.
+                if alias.columns.is_empty() && matches!(function.as_str(), "generate_series" | "range") {
+                    alias.columns = vec![TableAliasColumnDef::from_name(alias.name.value.clone())];
+                }
+                // A function that returns one value is a table of one row.
+                if function == "string_to_array" {
+                    let (duplicate_treatment, args, clauses) = (None, arguments.args.clone(), vec![]);
+                    let list = FunctionArgumentList { duplicate_treatment, args, clauses };
+                    let expr = call_of(&function, FunctionArguments::List(list));
+                    if let Some(subquery) = one_row(expr, alias.name.clone()) {
+                        let (subquery, alias) = (Box::new(subquery), Some(alias.clone()));
+                        *table = TableFactor::Derived { lateral: false, subquery, alias, sample: None };
+                    }
+                }
             }
+            TableFactor::Function { name, .. } => unqualify(name),
             _ => {}
         }
         ControlFlow::Continue(())
@@ -352,6 +372,16 @@ impl VisitorMut for CatalogWords {
     }
 }
 
+/// `SELECT expr AS name`
+fn one_row(expr: Expr, name: Ident) -> Option<Query> {
+    let mut parser = DFParserBuilder::new("SELECT NULL AS one").build().ok()?;
+    let Ok(DFStatement::Statement(statement)) = parser.parse_statement() else { return None };
+    let SqlStatement::Query(mut query) = *statement else { return None };
+    let SetExpr::Select(select) = &mut *query.body else { return None };
+    select.projection = vec![SelectItem::ExprWithAlias { expr, alias: name }];
+    Some(*query)
+}
+
 /// Functions have no schema.
 fn unqualify(name: &mut ObjectName) {
     let is_system = |part: &ObjectNamePart| {
@@ -368,6 +398,14 @@ fn unqualify(name: &mut ObjectName) {
 fn changed(expr: &mut Expr) -> Option<Expr> {
     match expr {
         Expr::Collate { expr: inner, .. } => Some((**inner).clone()),
+        // Only a backslash escapes here.
+        Expr::Like { pattern, escape_char, .. } => {
+            let escape = escape_char.take()?.value.into_string().filter(|escape| escape != "\\");
+            if let Some(escape) = escape {
+                **pattern = call("replace", vec![(**pattern).clone(), string(&escape), string("\\")]);
+            }
+            None
+        }
         Expr::Identifier(name) if name.quote_style.is_none() => {
             let word = name.value.to_lowercase();
             matches!(word.as_str(), "current_schema").then(|| call(&word, vec![]))
@@ -450,6 +488,10 @@ fn changed(expr: &mut Expr) -> Option<Expr> {
                 "to_regclass" | "to_regtype" | "to_regnamespace" | "to_regrole" => {
                     let kind = string(&name["to_".len()..]);
                     Some(call(NAME_OF, vec![kind.clone(), call(OID_OR_NULL, vec![kind, first])]))
+                }
+                // Numbers of types stay such.
+                "array_agg" if last_part(&first) == Some("atttypid") => {
+                    Some(call("pg_oids", vec![Expr::Function(function.clone())]))
                 }
                 // Lists of grants are kept as text in some tables.
                 "array_to_string" => {
@@ -778,11 +820,16 @@ fn nothing(select: &mut Select) -> bool {
     {
         return false;
     }
+    let mut taken = HashSet::new();
     for (at, item) in select.projection.iter_mut().enumerate() {
         let alias = match item {
-            SelectItem::ExprWithAlias { alias, .. } => alias.clone(),
+            SelectItem::ExprWithAlias { alias, .. } => {
+                taken.insert(alias.value.clone());
+                alias.clone()
+            }
             SelectItem::UnnamedExpr(expr) => {
                 let name = last_part(expr).map(str::to_owned).or_else(|| natural(expr));
+                let name = name.filter(|name| taken.insert(name.clone()));
                 Ident::with_quote('"', name.unwrap_or_else(|| format!("column_{}", at + 1)))
             }
             _ => continue,
@@ -839,10 +886,11 @@ fn natural(expr: &Expr) -> Option<String> {
         Expr::Function(function) => {
             let name = function.name.to_string().to_lowercase();
             if name == NAME_OF || name == OID_OF {
-                kind_of(expr).as_ref().and_then(string_of).map(str::to_owned)
-            } else {
-                Some(name)
+                // `conrelid::regclass` is called as the column is.
+                let column = argument(expr, &name).as_ref().and_then(last_part).map(str::to_owned);
+                return column.or_else(|| kind_of(expr).as_ref().and_then(string_of).map(str::to_owned));
             }
+            name.rsplit('.').next().map(str::to_owned)
         }
         Expr::Cast { expr, .. } => last_part(expr).map(str::to_owned).or_else(|| natural(expr)),
         Expr::Case { .. } => Some("case".to_owned()),

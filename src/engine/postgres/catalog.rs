@@ -510,7 +510,14 @@ fn pg_constraint(objects: &Objects) -> Result<Arc<dyn TableProvider>> {
         .bool("convalidated", |_| false)
         .oid("conrelid", |c| c.table)
         .oid("contypid", |_| 0)
-        .oid("conindid", |c| c.index)
+        .oid("conindid", |c| match c.refers {
+            Some((table, _)) => objects
+                .constraints
+                .iter()
+                .find(|key| key.index != 0 && key.table == table)
+                .map_or(0, |key| key.index),
+            None => c.index,
+        })
         .oid("conparentid", |_| 0)
         .oid("confrelid", |c| c.refers.map_or(0, |(table, _)| table))
         .text("confupdtype", |c| Some(if c.refers.is_some() { "a" } else { " " }))

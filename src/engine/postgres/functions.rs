@@ -108,6 +108,12 @@ fn ints() -> DataType {
     DataType::List(Arc::new(Field::new_list_field(DataType::Int32, true)))
 }
 
+/// Numbers of objects, which their clients know as such.
+fn oids() -> DataType {
+    let metadata = [(arrow_pg::datatypes::PG_OID_ALIAS_KEY.to_owned(), "oid".to_owned())];
+    DataType::List(Arc::new(Field::new_list_field(DataType::Int32, true).with_metadata(metadata.into())))
+}
+
 fn instant() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
@@ -161,6 +167,7 @@ const FUNCTIONS: &[(&str, fn() -> DataType, Body)] = &[
     ("oidvectortypes", text, |call| Ok(call.nothing())),
     ("pg_advisory_unlock_all", text, |call| Ok(call.each(""))),
     ("pg_array_to_string", text, array_to_string),
+    ("pg_oids", oids, pg_oids),
     ("pg_backend_pid", int, |call| Ok(call.number(call.facts.number))),
     ("pg_char_to_encoding", int, |call| Ok(call.number(6))),
     ("pg_client_encoding", text, |call| Ok(call.each("UTF8"))),
@@ -686,6 +693,14 @@ fn array_to_string(call: &Call<'_>) -> Result<ArrayRef> {
         Ok(Some(items.join(separators.value(row))))
     };
     Ok(Arc::new((0..call.rows).map(text).collect::<Result<StringArray>>()?))
+}
+
+/// A list of numbers as one of numbers of objects.
+fn pg_oids(call: &Call<'_>) -> Result<ArrayRef> {
+    let DataType::List(field) = oids() else { return exec_err!("no list") };
+    let Some(lists) = lists(call)? else { return Ok(arrow::array::new_null_array(&oids(), call.rows)) };
+    let (_, offsets, values, nulls) = lists.into_parts();
+    Ok(Arc::new(ListArray::try_new(field, offsets, cast(&values, &DataType::Int32)?, nulls)?))
 }
 
 /// The places of an array, as `generate_subscripts` has them.

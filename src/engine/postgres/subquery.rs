@@ -115,7 +115,11 @@ fn conjunction(conjuncts: Vec<Expr>) -> Option<Expr> {
 /// The table that a column says it is of.
 fn head(expr: &Expr) -> Option<String> {
     match expr {
-        Expr::CompoundIdentifier(parts) => parts.first().map(|part| part.value.to_lowercase()),
+        // Before the column stands its table, and perhaps a schema before that.
+        Expr::CompoundIdentifier(parts) => {
+            let table = parts.len().checked_sub(2).and_then(|at| parts.get(at))?;
+            Some(table.value.to_lowercase())
+        }
         _ => None,
     }
 }

@@ -40,7 +40,8 @@ pub(crate) fn type_of(field: &Field) -> Type {
         }
         DataType::Utf8 if metadata.contains_key(PG_CHAR_KEY) => Type::CHAR,
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-            scalar(item.data_type()).and_then(|item| array_of(&item)).unwrap_or(Type::JSON)
+            let plain = scalar(item.data_type()).map(|_| type_of(item));
+            plain.and_then(|item| array_of(&item)).unwrap_or(Type::JSON)
         }
         kind => scalar(kind).unwrap_or(match kind {
             DataType::Struct(_) | DataType::Map(..) => Type::JSON,
