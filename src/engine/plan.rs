@@ -81,16 +81,24 @@ impl Planned {
                 format!("the statement has {wanted} parameters, and {} values are given", values.len());
             return Err(placed(Diagnostic::new(Kind::Type, message).into(), &self.statement));
         }
+        self.bind_by_number(values)
+    }
+
+    /// The statement with values for its parameters: `$3` has the third. Values that it does not ask for are fine.
+    pub fn bind_by_number(&self, mut values: Vec<ScalarValue>) -> Result<Self> {
         // Drivers send the types of their language: a number for a date is refused, `1` for a bigint is not.
-        let kinds = self.parameters()?.into_iter().map(|(_, kind)| kind);
-        let values = values.into_iter().zip(kinds).map(|(value, kind)| match kind {
-            Some(kind) if kind != value.data_type() && kind != DataType::Null => value.cast_to(&kind),
-            _ => Ok(value),
-        });
-        let values = values.collect::<Result<Vec<_>, _>>();
-        let values = values.map_err(|error| {
-            placed(Diagnostic::new(Kind::Type, Error::from(error).message()).into(), &self.statement)
-        })?;
+        for (name, kind) in self.parameters()? {
+            let number: Option<usize> = name.trim_start_matches('$').parse().ok();
+            let value = number.and_then(|number| values.get_mut(number.checked_sub(1)?));
+            if let (Some(value), Some(kind)) = (value, kind)
+                && kind != value.data_type()
+                && kind != DataType::Null
+            {
+                *value = value.cast_to(&kind).map_err(|error| {
+                    placed(Diagnostic::new(Kind::Type, Error::from(error).message()).into(), &self.statement)
+                })?;
+            }
+        }
         let bound = self.plan.clone().with_param_values(ParamValues::from(values));
         let plan = bound.map_err(|error| placed(error.into(), &self.statement))?;
         Ok(Self { plan, ..self.clone() })

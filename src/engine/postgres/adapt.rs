@@ -58,14 +58,21 @@ pub(super) fn adapt(statement: &mut DFStatement, text: &str, casts: &[Option<&'s
     }
 }
 
-/// The numbers of the types that a statement casts its parameters to; 0 where it does not.
+/// The numbers of the types that a statement casts its parameters to, one for each of them; 0 where it does not.
 pub(super) fn types(statement: &DFStatement) -> Vec<u32> {
     struct Look(Vec<u32>);
     impl Visitor for Look {
         type Break = ();
         fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-            if let Expr::Cast { expr, data_type, .. } = expr
-                && let Expr::Value(value) = unnested(expr)
+            let (expr, kind) = match expr {
+                Expr::Cast { expr, data_type, .. } => (unnested(expr), number_of(data_type)),
+                // Whoever does not say the type of an array means texts.
+                Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
+                    (unnested(right), pgwire::api::Type::TEXT_ARRAY.oid())
+                }
+                other => (other, 0),
+            };
+            if let Expr::Value(value) = expr
                 && let Value::Placeholder(name) = &value.value
                 && let Some(at) = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok())
                 && (1..=65_535).contains(&at)
@@ -73,7 +80,10 @@ pub(super) fn types(statement: &DFStatement) -> Vec<u32> {
                 if self.0.len() < at {
                     self.0.resize(at, 0);
                 }
-                self.0[at - 1] = number_of(data_type);
+                // The placeholder within a cast is met again by itself.
+                if kind != 0 {
+                    self.0[at - 1] = kind;
+                }
             }
             ControlFlow::Continue(())
         }
@@ -801,7 +811,10 @@ fn nothing(select: &mut Select) -> bool {
                 | Expr::AllOp { .. }
                 | Expr::CompoundFieldAccess { .. } => ControlFlow::Break(()),
                 Expr::Value(value) if value.value == Value::Null => ControlFlow::Break(()),
-                Expr::Function(function) if matches!(function.args, FunctionArguments::Subquery(_)) => {
+                Expr::Function(function)
+                    if matches!(function.args, FunctionArguments::Subquery(_))
+                        || function.name.to_string() == "array_has" =>
+                {
                     ControlFlow::Break(())
                 }
                 _ => ControlFlow::Continue(()),

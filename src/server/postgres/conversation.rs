@@ -365,7 +365,7 @@ impl Conversation {
             None => None,
             Some(statement) => match prepared.take_fresh() {
                 Some(planned) => {
-                    Some(planned.bind(values).map_err(|error| Fault::of(&error, &prepared.sql))?)
+                    Some(planned.bind_by_number(values).map_err(|error| Fault::of(&error, &prepared.sql))?)
                 }
                 None => Some(self.prepare_bound(statement, values, &prepared.sql).await?),
             },
@@ -519,7 +519,7 @@ impl Conversation {
         sql: &str,
     ) -> Done<Planned> {
         let planned = self.prepare(statement, sql).await?;
-        planned.bind(values).map_err(|error| Fault::of(&error, sql).into())
+        planned.bind_by_number(values).map_err(|error| Fault::of(&error, sql).into())
     }
 
     /// Runs a statement that is planned, unless the block forbids it.

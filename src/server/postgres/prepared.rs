@@ -107,14 +107,20 @@ impl Prepared {
         let mut schema = None;
         if let Some(planned) = &planned {
             let known = planned.parameters().map_err(failed)?;
-            check_count(known.len())?;
-            for (at, (_, wanted)) in known.into_iter().enumerate() {
-                parameters.push(parameter(types.get(at).copied().unwrap_or(0), wanted));
+            let number = |name: &str| name.trim_start_matches('$').parse::<usize>().unwrap_or(0);
+            let greatest = known.iter().map(|(name, _)| number(name)).max().unwrap_or(0);
+            let count = greatest.max(types.len());
+            check_count(count)?;
+            // Some may have gone with parts of the statement that have no rows.
+            for at in 1..=count {
+                let wanted =
+                    known.iter().find(|(name, _)| number(name) == at).and_then(|(_, kind)| kind.clone());
+                parameters.push(parameter(types.get(at - 1).copied().unwrap_or(0), wanted));
             }
             if returns_rows(planned.plan()) {
                 // Columns may have the type of a parameter: with values of these types all is known.
                 let nulls = parameters.iter().map(|parameter| parameter.null()).collect();
-                let bound = planned.bind(nulls).map(|bound| bound.schema());
+                let bound = planned.bind_by_number(nulls).map(|bound| bound.schema());
                 schema = Some(bound.unwrap_or_else(|_| planned.schema()));
             }
         }
