@@ -667,14 +667,27 @@ const AGGREGATES: &[&str] = &[
     "sum",
 ];
 
+/// Whether an expression aggregates rows of its own query; subqueries have theirs.
 pub(super) fn has_aggregate(expr: &Expr) -> bool {
-    struct Look;
+    #[derive(Default)]
+    struct Look {
+        depth: usize,
+    }
     impl Visitor for Look {
         type Break = ();
+        fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+            self.depth += 1;
+            ControlFlow::Continue(())
+        }
+        fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+            self.depth -= 1;
+            ControlFlow::Continue(())
+        }
         fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
             match expr {
                 Expr::Function(function)
-                    if AGGREGATES.contains(&function.name.to_string().to_lowercase().as_str()) =>
+                    if self.depth == 0
+                        && AGGREGATES.contains(&function.name.to_string().to_lowercase().as_str()) =>
                 {
                     ControlFlow::Break(())
                 }
@@ -682,7 +695,7 @@ pub(super) fn has_aggregate(expr: &Expr) -> bool {
             }
         }
     }
-    Visit::visit(expr, &mut Look).is_break()
+    Visit::visit(expr, &mut Look::default()).is_break()
 }
 
 /// A subquery as a value returns one row at most: DataFusion believes that of an aggregate only.

@@ -128,8 +128,11 @@ fn pair_fields() -> Fields {
     vec![Field::new("x", DataType::Int16, true), Field::new("n", DataType::Int32, true)].into()
 }
 
-/// The functions: their names, what they return, what they do.
-const FUNCTIONS: &[(&str, fn() -> DataType, Body)] = &[
+/// A name, what it returns, what it does.
+type Entry = (&'static str, fn() -> DataType, Body);
+
+/// The functions.
+const FUNCTIONS: &[Entry] = &[
     (NAME_OF, text, name_of),
     (OID_OF, int, oid_of),
     (OID_OR_NULL, int, oid_or_null),

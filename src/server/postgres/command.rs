@@ -226,7 +226,7 @@ impl Parser<'_> {
 
     /// Which isolation is asked for makes no difference: every statement sees one state of the catalog.
     fn modes(&mut self) -> Result<()> {
-        while self.at < self.tokens.len() {
+        while self.tokens.get(self.at).is_some_and(|token| token.token != Token::SemiColon) {
             if self.eat("ISOLATION") {
                 self.expect("LEVEL")?;
                 if self.eat("READ") {

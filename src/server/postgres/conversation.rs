@@ -94,6 +94,10 @@ enum Next {
     End,
 }
 
+/// Appends a row, given by its position, to what is sent.
+pub(super) type WriteRow<'a> =
+    dyn Fn(&[super::value::Writer], usize, &mut bytes::BytesMut) -> Result<(), Error> + Sync + 'a;
+
 impl Conversation {
     /// Goes on until the client or the server ends it.
     pub(super) async fn run(&mut self) -> Result<(), Gone> {
@@ -385,7 +389,7 @@ impl Conversation {
             prepared,
             columns: schema.is_some().then_some(columns),
             formats: bind.results,
-            state: State::Bound(planned),
+            state: State::Bound(planned.map(Box::new)),
             hold: false,
         };
         self.portals.insert(bind.portal, portal);
@@ -434,6 +438,7 @@ impl Conversation {
                     self.wire.send(&PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()));
                 }
                 (Body::Own { command, .. }, planned) => {
+                    let planned = planned.map(|planned| *planned);
                     self.command(command, planned, &prepared.sql, &portal.formats, false).await?;
                 }
                 (Body::Statement(_), Some(planned)) => {
@@ -614,7 +619,7 @@ impl Conversation {
         rows: &mut Rows,
         limit: u64,
         sql: &str,
-        write: &(dyn Fn(&[super::value::Writer], usize, &mut bytes::BytesMut) -> Result<(), Error> + Sync),
+        write: &WriteRow<'_>,
     ) -> Done<bool> {
         let last = if limit == 0 { u64::MAX } else { rows.taken.saturating_add(limit) };
         loop {

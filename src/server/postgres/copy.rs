@@ -149,6 +149,8 @@ pub(super) struct Incoming {
     /// How much of `arrived` has been looked at, and whether it is within quotes.
     seen: usize,
     quoted: bool,
+    /// Whether the last byte was a backslash that stands before the next.
+    escaped: bool,
     fields: Fields,
     rows: usize,
     bytes: usize,
@@ -188,6 +190,7 @@ impl Incoming {
             arrived: BytesMut::new(),
             seen: 0,
             quoted: false,
+            escaped: false,
             fields,
             rows: 0,
             bytes: 0,
@@ -228,11 +231,8 @@ impl Incoming {
     pub(super) fn finish(&mut self) -> Result<Option<RecordBatch>, Fault> {
         if !self.ended {
             match self.options.format {
-                CopyFormat::Binary => {
-                    if !self.arrived.is_empty() {
-                        return Err(self.wrong("unexpected EOF in COPY data"));
-                    }
-                }
+                CopyFormat::Binary if self.arrived.is_empty() => {}
+                CopyFormat::Binary => return Err(self.wrong("unexpected EOF in COPY data")),
                 _ if self.quoted => return Err(self.wrong("unterminated CSV quoted field")),
                 _ if !self.arrived.is_empty() => {
                     let line = self.arrived.split();
@@ -252,6 +252,9 @@ impl Incoming {
             if is_csv && *byte == self.options.quote {
                 // A doubled quote ends and begins again.
                 self.quoted = !self.quoted;
+            } else if !is_csv && (self.escaped || *byte == b'\\') {
+                // What a backslash stands before is data, a line feed too.
+                self.escaped = !self.escaped;
             } else if *byte == b'\n' && !self.quoted {
                 return Some(std::mem::take(&mut self.seen));
             }

@@ -23,7 +23,7 @@ pub(super) struct Portal {
 
 /// How far a portal is.
 pub(super) enum State {
-    Bound(Option<Planned>),
+    Bound(Option<Box<Planned>>),
     Running(Outcome),
     Done,
 }
