@@ -145,7 +145,7 @@ impl Client {
     /// Reads up to the first moment at which the server is ready.
     async fn begin(&mut self) -> Result<(), Bytes> {
         loop {
-            match self.next().await.expect("the server is there") {
+            match self.next().await.unwrap() {
                 ('E', error) => return Err(error),
                 ('K', key) => self.key = key,
                 ('Z', _) => return Ok(()),
@@ -208,7 +208,7 @@ impl Client {
                 }
             }
             let read = tokio::time::timeout(Duration::from_secs(60), self.stream.read_buf(&mut self.arrived));
-            if read.await.expect("the server says nothing").unwrap_or(0) == 0 {
+            if read.await.unwrap().unwrap_or(0) == 0 {
                 return None;
             }
         }
@@ -218,7 +218,7 @@ impl Client {
     async fn answer(&mut self) -> Vec<Message> {
         let mut messages = vec![];
         loop {
-            match self.next().await.expect("the server has gone") {
+            match self.next().await.unwrap() {
                 ('Z', status) => {
                     messages.push(('Z', status));
                     return messages;
