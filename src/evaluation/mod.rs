@@ -15,6 +15,7 @@
 //!    and what was counted becomes a bit for each leaf, then for each rule.
 
 mod aggregate;
+mod asked;
 mod bind;
 mod bits;
 mod channel;
@@ -28,7 +29,9 @@ mod keys;
 mod parquet;
 mod partition;
 mod prepare;
+mod profiles;
 mod run;
+mod scan;
 mod scatter;
 mod signature;
 mod sums;

@@ -11,19 +11,11 @@ import time
 import adbc_driver_flightsql.dbapi as flightsql
 import pyarrow as pa
 
+from checks import check, finish
+
 URL = "grpc://127.0.0.1:" + sys.argv[1]
 ENDLESS = "SELECT count(*) FROM generate_series(1, 1000000000000) t (v) WHERE v % 7 = 3"
-failed = 0
 
-
-def check(fn):
-    global failed
-    try:
-        note = fn()
-        print("ok   %s %s" % (fn.__name__, note or ""))
-    except Exception as error:
-        failed += 1
-        print("FAIL %s %s: %s" % (fn.__name__, type(error).__name__, str(error)[:400]))
 
 
 def connect():
@@ -156,4 +148,4 @@ def nested_rows_are_stored_and_come_back():
             cursor.execute("DROP TABLE nested_rows")
 
 
-sys.exit(1 if failed else 0)
+finish()

@@ -11,29 +11,18 @@ import json
 import os
 import subprocess
 import sys
-import traceback
 
 import adbc_driver_postgresql.dbapi as adbc
 import asyncpg
 import psycopg
 import sqlalchemy as sa
 
+from checks import check, finish
+
 PORT = int(sys.argv[1])
 E = os.environ.get
 USER, PASSWORD, SSL = E("COTERIE_USER", "u"), E("COTERIE_PASSWORD", "p"), E("COTERIE_SSLMODE", "prefer")
-failed = 0
 
-
-def check(fn):
-    global failed
-    try:
-        note = fn()
-        print("ok   %s %s" % (fn.__name__, note or ""))
-    except Exception as error:
-        failed += 1
-        print("FAIL %s %s: %s" % (fn.__name__, type(error).__name__, str(error)[:600]))
-        if E("COTERIE_TRACE"):
-            traceback.print_exc()
 
 
 def connect(**more):
@@ -390,4 +379,4 @@ def psql_describes_what_there_is():
     assert psql("\\copy (SELECT 1 AS a, 2 AS b) TO STDOUT CSV HEADER") == "a,b\n1,2\n"
 
 
-sys.exit(1 if failed else 0)
+finish()

@@ -15,24 +15,15 @@ import time
 
 import psycopg
 
+from checks import check, finish
+
 PORT = int(sys.argv[1])
 PID = int(sys.argv[2]) if len(sys.argv) > 2 else None
 E = os.environ.get
 USER, PASSWORD, SSL = E("COTERIE_USER", "u"), E("COTERIE_PASSWORD", "p"), E("COTERIE_SSLMODE", "prefer")
 ENDLESS = "SELECT count(*) FROM generate_series(1, 1000000000000) t (v) WHERE v % 7 = 3"
 MANY = "SELECT v, v * 2, 'row ' || v FROM generate_series(1, 50000000) t (v)"
-failed = 0
 
-
-def check(fn):
-    global failed
-    began = time.time()
-    try:
-        note = fn()
-        print("ok   %s %.1f s %s" % (fn.__name__, time.time() - began, note or ""))
-    except Exception as error:
-        failed += 1
-        print("FAIL %s %s: %s" % (fn.__name__, type(error).__name__, str(error)[:400]))
 
 
 def connect():
@@ -247,4 +238,4 @@ def connections_come_and_go():
     return "%d MB more memory" % ((memory() - before) >> 20)
 
 
-sys.exit(1 if failed else 0)
+finish()

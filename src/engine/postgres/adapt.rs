@@ -1,6 +1,6 @@
 //! PostgreSQL's ways to say things, put into DataFusion's, in the syntax tree.
 //!
-//! What a user means with her own tables is left alone but for parameters and `= ANY (array)`. Statements about the
+//! What a user means with her own tables is left alone but for [parameters](super::parameters). Statements about the
 //! catalog, which no person writes, are changed wherever DataFusion would not understand them.
 
 use std::collections::HashSet;
@@ -8,14 +8,15 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement as DFStatement};
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident,
-    LimitClause, ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr,
-    Statement as SqlStatement, TableAliasColumnDef, TableFactor, UnaryOperator, Value, Visit, VisitMut,
-    Visitor, VisitorMut,
+    AccessExpr, ArrayElemTypeDef, BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause,
+    ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement as SqlStatement,
+    TableAliasColumnDef, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 
-use super::{catalog, functions, subquery, types};
+use super::parameters::{Arrays, Casts};
+use super::tree::{call, call_of, cast, is_placeholder, string, string_of, unnested};
+use super::{catalog, subquery};
 
 /// Function that turns a name into a number: `pg_oid_of('regclass', 'public.profiles')`.
 pub(super) const OID_OF: &str = "pg_oid_of";
@@ -58,67 +59,6 @@ pub(super) fn adapt(statement: &mut DFStatement, text: &str, casts: &[Option<&'s
     }
 }
 
-/// The numbers of the types that a statement casts its parameters to, one for each of them; 0 where it does not.
-pub(super) fn types(statement: &DFStatement) -> Vec<u32> {
-    struct Look(Vec<u32>);
-    impl Visitor for Look {
-        type Break = ();
-        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-            let (expr, kind) = match expr {
-                Expr::Cast { expr, data_type, .. } => (unnested(expr), number_of(data_type)),
-                // Whoever does not say the type of an array means texts.
-                Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
-                    (unnested(right), pgwire::api::Type::TEXT_ARRAY.oid())
-                }
-                other => (other, 0),
-            };
-            if let Expr::Value(value) = expr
-                && let Value::Placeholder(name) = &value.value
-                && let Some(at) = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok())
-                && (1..=65_535).contains(&at)
-            {
-                if self.0.len() < at {
-                    self.0.resize(at, 0);
-                }
-                // The placeholder within a cast is met again by itself.
-                if kind != 0 {
-                    self.0[at - 1] = kind;
-                }
-            }
-            ControlFlow::Continue(())
-        }
-    }
-    let mut look = Look(vec![]);
-    let DFStatement::Statement(inner) = statement else { return vec![] };
-    let _ = Visit::visit(&**inner, &mut look);
-    look.0
-}
-
-/// The number of a type as SQL writes it; 0 where PostgreSQL has none.
-fn number_of(data_type: &DataType) -> u32 {
-    let name = data_type.to_string().to_lowercase();
-    if let Some(item) = name.strip_suffix("[]") {
-        let item = pgwire::api::Type::from_oid(functions::type_number(plain(item)).unwrap_or(0));
-        return item.and_then(|item| types::array_of(&item)).map_or(0, |array| array.oid());
-    }
-    functions::type_number(plain(&name)).unwrap_or(0)
-}
-
-/// A type's name as PostgreSQL has it, without its digits.
-fn plain(name: &str) -> &str {
-    let name = name.split_once('(').map_or(name, |(name, _)| name).trim();
-    match name {
-        "int" | "integer" => "int4",
-        "decimal" | "dec" => "numeric",
-        "double" | "float" | "double precision" => "float8",
-        "string" | "char" | "character" => "text",
-        "character varying" | "char varying" => "varchar",
-        "tinyint" => "int2",
-        "datetime" => "timestamp",
-        other => other,
-    }
-}
-
 fn inner(statement: &mut DFStatement) -> Option<&mut SqlStatement> {
     match statement {
         DFStatement::Statement(inner) => Some(inner),
@@ -151,117 +91,6 @@ fn is_about_catalog(text: &str) -> bool {
     MARKS.iter().any(|mark| text.contains(mark))
 }
 
-/// Gives parameters the types that the client declares.
-struct Casts<'a>(&'a [Option<&'static str>]);
-
-impl VisitorMut for Casts<'_> {
-    type Break = ();
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        let Expr::Value(value) = &*expr else { return ControlFlow::Continue(()) };
-        let Value::Placeholder(name) = &value.value else { return ControlFlow::Continue(()) };
-        let at = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok());
-        if let Some(kind) = at.and_then(|at| self.0.get(at.checked_sub(1)?).copied().flatten()) {
-            *expr = cast(expr.clone(), type_named(kind));
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-fn type_named(name: &str) -> DataType {
-    use datafusion::sql::sqlparser::ast::TimezoneInfo;
-    match name {
-        "BOOLEAN" => DataType::Boolean,
-        "SMALLINT" => DataType::SmallInt(None),
-        "INT" => DataType::Int(None),
-        "BIGINT" => DataType::BigInt(None),
-        "REAL" => DataType::Real,
-        "DOUBLE" => DataType::DoublePrecision,
-        "DATE" => DataType::Date,
-        "TIMESTAMP" => DataType::Timestamp(None, TimezoneInfo::None),
-        "TIMESTAMP WITH TIME ZONE" => DataType::Timestamp(None, TimezoneInfo::WithTimeZone),
-        other => match other.strip_suffix("[]") {
-            Some(item) => DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(type_named(item)), None)),
-            None => DataType::Varchar(None),
-        },
-    }
-}
-
-/// `x = ANY (array)` and `x <> ALL (array)`: whether the array holds it.
-struct Arrays;
-
-impl VisitorMut for Arrays {
-    type Break = ();
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        let (left, right, negated) = match &*expr {
-            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => (left, right, false),
-            Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right } => (left, right, true),
-            _ => return ControlFlow::Continue(()),
-        };
-        let array = match unnested(right) {
-            // Those DataFusion knows.
-            Expr::Subquery(_) => return ControlFlow::Continue(()),
-            // Whoever does not say the type of an array means texts.
-            placeholder if is_placeholder(placeholder) => cast(placeholder.clone(), type_named("TEXT[]")),
-            Expr::Value(value) => match &value.value {
-                Value::SingleQuotedString(text) => match literal_array(text) {
-                    Some(array) => array,
-                    None => return ControlFlow::Continue(()),
-                },
-                _ => (**right).clone(),
-            },
-            Expr::Tuple(items) => array_of(items.clone()),
-            // `ANY ('{…}'::text[])`: the items have the type of what they are compared with.
-            Expr::Cast { expr: inner, .. } if string_of(inner).is_some() => {
-                match string_of(inner).and_then(literal_array) {
-                    Some(array) => array,
-                    None => (**right).clone(),
-                }
-            }
-            other => other.clone(),
-        };
-        let has = call("array_has", vec![array, (**left).clone()]);
-        *expr = if negated { Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(has) } } else { has };
-        ControlFlow::Continue(())
-    }
-}
-
-fn unnested(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Nested(inner) => unnested(inner),
-        other => other,
-    }
-}
-
-fn array_of(elem: Vec<Expr>) -> Expr {
-    Expr::Array(Array { elem, named: true })
-}
-
-/// `{r,l,e}` as an array of texts.
-fn literal_array(text: &str) -> Option<Expr> {
-    let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?;
-    if inner.contains(['{', '\\']) {
-        return None;
-    }
-    let items = inner.split(',').map(|item| item.trim().trim_matches('"')).filter(|item| !item.is_empty());
-    Some(array_of(items.map(string).collect()))
-}
-
-fn string(text: &str) -> Expr {
-    Expr::Value(Value::SingleQuotedString(text.to_owned()).into())
-}
-
-fn string_of(expr: &Expr) -> Option<&str> {
-    match unnested(expr) {
-        Expr::Value(value) => match &value.value {
-            Value::SingleQuotedString(text) => Some(text),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
 /// Whether an expression puts a name together.
 fn makes_text(expr: &Expr) -> bool {
     match unnested(expr) {
@@ -275,35 +104,6 @@ fn makes_text(expr: &Expr) -> bool {
         }
         _ => false,
     }
-}
-
-fn is_placeholder(expr: &Expr) -> bool {
-    matches!(unnested(expr), Expr::Value(value) if matches!(value.value, Value::Placeholder(_)))
-}
-
-fn cast(expr: Expr, data_type: DataType) -> Expr {
-    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
-}
-
-fn call(name: &str, arguments: Vec<Expr>) -> Expr {
-    let args = arguments.into_iter().map(|expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))).collect();
-    call_of(
-        name,
-        FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: vec![] }),
-    )
-}
-
-fn call_of(name: &str, args: FunctionArguments) -> Expr {
-    Expr::Function(Function {
-        name: ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name))]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args,
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: vec![],
-    })
 }
 
 /// What drivers and tools say when they ask about the catalog.

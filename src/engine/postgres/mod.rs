@@ -7,8 +7,10 @@ mod catalog;
 mod functions;
 mod information_schema;
 mod objects;
+mod parameters;
 mod subquery;
 mod syntax;
+mod tree;
 pub(crate) mod types;
 
 use std::any::Any;
@@ -193,7 +195,7 @@ pub fn parse_postgres(
     };
     let mut types = vec![];
     if let Command::Sql(sql) = &mut parsed.command {
-        types = adapt::types(sql);
+        types = parameters::types(sql);
         let text = &source.text[parsed.piece.clone()];
         adapt::adapt(sql, text, casts);
     }

@@ -1,5 +1,6 @@
 //! Clients that are broken, slow or malicious: the others notice nothing.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -9,6 +10,17 @@ use tokio::net::TcpStream;
 use coterie::server::Config;
 
 use super::{ENDLESS, Server, both};
+
+/// Says something that is no request: the server ends the connection.
+pub(super) async fn closes(address: SocketAddr, bytes: &[u8]) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // The server may close before everything is written.
+    let _ = stream.write_all(bytes).await;
+    let _ = stream.shutdown().await;
+    let mut answer = vec![];
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
+    assert!(read.is_ok(), "the connection stays open");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_is_answered_by_closing() {
@@ -23,13 +35,7 @@ async fn garbage_is_answered_by_closing() {
         for bytes in
             [&random, &huge_frame, &handshake, &half, &b"GET / HTTP/9.9\r\n\r\n".to_vec(), &vec![0; 100_000]]
         {
-            let mut stream = TcpStream::connect(address).await.unwrap();
-            // The server may close before everything is written.
-            let _ = stream.write_all(bytes).await;
-            let _ = stream.shutdown().await;
-            let mut answer = vec![];
-            let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
-            assert!(read.is_ok(), "the connection stays open");
+            closes(address, bytes).await;
         }
     }
     assert_eq!(server.client().await.value("SELECT 1").await, "1");
