@@ -2,6 +2,7 @@
 
 use arrow::datatypes::{DataType, TimeUnit};
 
+use crate::profile::is_utc;
 use crate::resolve::instant_of;
 use crate::segment::{BinaryOp, Expr, Node, UnaryOp, Value};
 
@@ -79,10 +80,6 @@ pub(super) fn tick(expr: &Expr, data_type: &DataType) -> Option<Tick> {
 fn days(expr: &Expr) -> Option<Tick> {
     let days = instant_of(expr)?.date().signed_duration_since(chrono::NaiveDate::default()).num_days();
     Some(Tick::exactly(days))
-}
-
-fn is_utc(zone: &str) -> bool {
-    matches!(zone, "UTC" | "utc" | "Z" | "+00:00" | "+00" | "Etc/UTC")
 }
 
 /// Whether a constant names a zone.

@@ -115,6 +115,11 @@ pub fn column_names(schema: &Schema) -> impl Iterator<Item = &str> {
     schema.fields().iter().map(|field| field.name().as_str())
 }
 
+/// Whether a time zone is UTC by any of its names.
+pub fn is_utc(zone: &str) -> bool {
+    ["UTC", "Etc/UTC", "GMT", "Z", "+00", "+00:00"].iter().any(|utc| utc.eq_ignore_ascii_case(zone))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

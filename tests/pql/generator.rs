@@ -313,6 +313,22 @@ impl Generator {
         }
     }
 
+    /// How far from one of the labels since `before`, most often the last.
+    fn limit(&mut self, before: usize) -> String {
+        let labels = self.variables.len() - before;
+        let label = match self.random.below(3) {
+            0 => before + self.random.below(labels),
+            _ => before + labels - 1,
+        };
+        let label = self.variables[label].0.clone();
+        let time = self.random.of(&["", ".timestamp"]);
+        let op = self.random.of(&["<=", "<=", "<", ">"]);
+        let length =
+            self.random.of(&["0 days", "9 days", "3 hours", "2 weeks", "1 month", "90000 milliseconds"]);
+        let direction = self.random.of(&["after", "after", "from"]);
+        format!("{op} {length} {direction} {label}{time}")
+    }
+
     fn chain(&mut self, depth: usize) -> String {
         let mut steps = vec![];
         let mut labels = 0;
@@ -324,7 +340,7 @@ impl Generator {
             if self.random.below(3) == 0 {
                 let when = match labels {
                     0 => self.within(Kind::Event, Self::constraint),
-                    _ => format!("<= 9 days after {}", self.variables[before].0),
+                    _ => self.limit(before),
                 };
                 step += &format!(" when({when})");
             }

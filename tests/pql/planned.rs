@@ -164,3 +164,34 @@ async fn queries_that_failed_once_agree() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
+
+/// Chains, and what is expected in their SQL: nothing but what is about two steps needs no lists.
+const CHAINS: &[(&str, &str)] = &[
+    ("a: what(channel = \"web\"), b: what(eventType = \"commerce.purchases\")", "did_then("),
+    ("a: what(true), b: what(true) when(<= 9 days after a)", "INTERVAL '9 days'"),
+    ("a: what(true), b: what(true) when(<= 36 hours from a.timestamp)", "INTERVAL '1 days 12 hours'"),
+    ("a: what(channel = \"web\"), b: what(timestamp occurs <= 1 month after a)", "INTERVAL '1 months'"),
+    ("a: what(true), b: what(true) when(<= 0 days after a)", "INTERVAL '0 days'"),
+    ("a: what(true), b: what(true) when(<= 90000000 milliseconds after a)", "INTERVAL '1 days 1 hours'"),
+    ("a: what(true), b: what(true) when(<= 9000 years after a)", "did_then("),
+    ("a: what(true), b: what(true) when(<= 99999999999999 days after a)", "did_then("),
+    ("a: what(true), b: what(true) when(< 9 days after a)", "array_any_match("),
+    ("a: what(true), b: what(true) when(<= 9 days before a)", "array_any_match("),
+    ("a: what(true), b: what(channel = a.channel) when(<= 9 days after a)", "array_any_match("),
+    ("a: what(true), b: what(true) when(<= 9 days after a), c: what(true)", "array_any_match("),
+    ("a: what(true) count(2), b: what(true)", "steps_in_order("),
+    ("a: what(true), b: what(true), c: what(true)", "steps_in_order("),
+];
+
+#[tokio::test]
+async fn chains_become_what_says_them() {
+    let worlds: Vec<World> = [0, 1, 2, 3].map(|seed| World::new(&data(seed))).into();
+    for (steps, expected) in CHAINS {
+        let chain = format!("chain(xEvent, timestamp, [{steps}])");
+        for world in &worlds {
+            assert_eq!(world.differs(&chain).await, None, "{chain}");
+            let sql = world.sql(&chain).unwrap();
+            assert!(sql.contains(expected), "{chain}\n{sql}");
+        }
+    }
+}

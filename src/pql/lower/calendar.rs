@@ -69,6 +69,29 @@ pub(super) fn length(unit: Unit) -> Length {
     }
 }
 
+/// A number of units as an SQL interval. What leaves the calendar would fail when it is added: such a distance is as
+/// good as any other.
+pub(super) fn interval(number: i64, unit: Unit) -> String {
+    const MONTHS: i64 = 12 * 100_000;
+    const DAYS: i64 = 36_500_000;
+    let millis = match length(unit) {
+        Length::Months(length) => return format!("{} months", number.saturating_mul(length).min(MONTHS)),
+        Length::Millis(length) => number.saturating_mul(length).min(DAYS * DAY),
+    };
+    // A day is all that an interval holds apart from smaller units, which end after 292 years.
+    let (days, rest) = (millis / DAY, millis % DAY);
+    let units = [(3_600_000, "hours"), (60_000, "minutes"), (1000, "seconds"), (1, "milliseconds")];
+    let rest = units
+        .iter()
+        .find(|(length, _)| rest != 0 && rest % length == 0)
+        .map(|(length, name)| format!("{} {name}", rest / length));
+    match rest {
+        None => format!("{days} days"),
+        Some(rest) if days == 0 => rest,
+        Some(rest) => format!("{days} days {rest}"),
+    }
+}
+
 /// An instant moved by a number of units, later for a positive number. The day of the month is clamped; what leaves
 /// the calendar stays at its end.
 pub(super) fn shift(instant: Instant, number: i64, unit: Unit) -> Instant {

@@ -1,19 +1,31 @@
-//! Chains. One step is a count; several steps without labels one ordered pass; labels nest: for each match of a step,
-//! look for a later match of the next.
+//! Chains. One step is a count, one event after another `did_then`, several steps without labels one ordered pass;
+//! labels nest: for each match of a step, look for a later match of the next.
 
-use crate::segment::{Expr, Form};
+use arrow::datatypes::DataType;
 
-use super::super::ast::Comparison;
-use super::super::typed::{self, Count, Step, Variable};
-use super::{Element, Lowered, Lowering, Stop, Stream, Value, sql};
+use crate::profile::is_utc;
+use crate::segment::{Expr, Form, Value as Constant};
+
+use super::super::ast::{Comparison, Direction};
+use super::super::typed::{self, ConstraintBody, Count, Step, Time, Variable};
+use super::each::conjuncts;
+use super::{Element, Lowered, Lowering, Stop, Stream, Value, calendar, sql};
 
 impl Lowering<'_> {
     pub(super) fn chain(&mut self, source: &typed::Expr, steps: &[Step]) -> Lowered<Expr> {
         let value = self.value(source)?;
-        match steps {
-            [step] => self.one_step(value, source, step),
-            _ if uses_labels(steps) => self.labelled(&value, source, steps),
-            _ => self.in_order(value, source, steps),
+        if let [step] = steps {
+            return self.one_step(value, source, step);
+        }
+        if let Value::Events(stream) = &value
+            && let Some(then) = self.one_then_another(stream, steps)?
+        {
+            return Ok(then);
+        }
+        if uses_labels(steps) {
+            self.labelled(&value, source, steps)
+        } else {
+            self.in_order(value, source, steps)
         }
     }
 
@@ -61,21 +73,6 @@ impl Lowering<'_> {
             Element::Sql(value) => Value::Sql(value.clone()),
             Element::Flat(_) => return Err(Stop::Blocked),
         };
-        if let [a, b] = steps
-            && matches!(stream.element, Element::Event)
-            && self.by_timestamp(a)
-            && (a.count, b.count) == (Count::AtLeast(1), Count::AtLeast(1))
-        {
-            let conditions = |lowering: &mut Self, step: &Step| {
-                lowering.about_event(|lowering| {
-                    let mut parts = stream.conditions.clone();
-                    parts.extend(lowering.step_conditions(&element, step)?);
-                    Ok(sql::and(parts))
-                })
-            };
-            let (a, b) = (conditions(self, a)?, conditions(self, b)?);
-            return Ok(Expr::form(Form::DidThen, vec![a, b]));
-        }
         let (matches, any) = self.about_event(|lowering| {
             let matches = lowering.matches(&element, steps)?;
             let any = steps.iter().map(|step| Ok(sql::and(lowering.step_conditions(&element, step)?)));
@@ -87,11 +84,84 @@ impl Lowering<'_> {
         Ok(sql::two_valued(Expr::call("steps_in_order", vec![events, counts(steps)])))
     }
 
-    /// Whether the time of a step is the event's timestamp.
-    fn by_timestamp(&self, step: &Step) -> bool {
+    /// Two steps by the events' timestamp, the second at most some time after the first: `did_then`.
+    fn one_then_another(&mut self, stream: &Stream, steps: &[Step]) -> Lowered<Option<Expr>> {
+        let [first, second] = steps else { return Ok(None) };
+        if !matches!(stream.element, Element::Event)
+            || !self.is_timestamp(first.variable, &first.time)
+            || (first.count, second.count) != (Count::AtLeast(1), Count::AtLeast(1))
+        {
+            return Ok(None);
+        }
+        let (second, within) = self.without_limit(first, second);
+        if uses_labels(&[first.clone(), second.clone()]) {
+            return Ok(None);
+        }
+        let mut conditions = |step: &Step| {
+            self.about_event(|lowering| {
+                let mut parts = stream.conditions.clone();
+                parts.extend(lowering.step_conditions(&Value::Event, step)?);
+                Ok(sql::and(parts))
+            })
+        };
+        match (conditions(first), conditions(&second)) {
+            (Ok(first), Ok(second)) => {
+                let args = [first, second].into_iter().chain(within).collect();
+                Ok(Some(Expr::form(Form::DidThen, args)))
+            }
+            (Err(Stop::Blocked), _) | (_, Err(Stop::Blocked)) if !self.in_event => Ok(None),
+            (Err(stop), _) | (_, Err(stop)) => Err(stop),
+        }
+    }
+
+    /// A step without `WHEN(<= n U after L)`, where L is the step before, and that limit as an interval.
+    fn without_limit(&self, before: &Step, step: &Step) -> (Step, Option<Expr>) {
+        let mut conditions = vec![];
+        step.conditions.iter().for_each(|condition| conjuncts(condition, &mut conditions));
+        let limit = conditions.iter().enumerate().find_map(|(at, condition)| {
+            let limit = self.limit(before, step, condition)?;
+            Some((at, limit))
+        });
+        if let Some((at, _)) = limit {
+            conditions.remove(at);
+        }
+        let conditions = conditions.into_iter().cloned().collect();
+        (Step { conditions, ..step.clone() }, limit.map(|(_, limit)| limit))
+    }
+
+    /// The longest time after the step before, if that is all that a condition is about.
+    fn limit(&self, before: &Step, step: &Step, condition: &typed::Expr) -> Option<Expr> {
+        let typed::Node::Occurs { time, constraint } = &condition.node else { return None };
+        let ConstraintBody::Offset {
+            comparison: Comparison::LessEqual,
+            number,
+            unit,
+            direction: Direction::After | Direction::From,
+            anchor: Time::Value(anchor),
+        } = &constraint.body
+        else {
+            return None;
+        };
+        let is_limit = !constraint.ignore_year
+            && self.is_timestamp(step.variable, time)
+            && self.is_timestamp(before.variable, anchor)
+            && self.is_utc();
+        is_limit.then(|| Expr::literal(Constant::Interval(calendar::interval(*number, *unit))))
+    }
+
+    /// Whether an expression is the events' timestamp of a variable.
+    fn is_timestamp(&self, variable: Variable, expr: &typed::Expr) -> bool {
         let timestamp = self.context.store.store.events.first().map(|events| events.timestamp.as_str());
-        matches!(&step.time.node, typed::Node::Field { of, name }
-            if matches!(of.node, typed::Node::Variable(_)) && Some(name.as_str()) == timestamp)
+        matches!(&expr.node, typed::Node::Field { of, name }
+            if of.node == typed::Node::Variable(variable) && Some(name.as_str()) == timestamp)
+    }
+
+    /// Whether days and months of the events' timestamps are those of UTC, as they are in PQL.
+    fn is_utc(&self) -> bool {
+        match self.timestamp_type() {
+            Some(DataType::Timestamp(_, zone)) => zone.as_deref().is_none_or(is_utc),
+            _ => false,
+        }
     }
 
     /// The conditions of a step on an element.

@@ -249,7 +249,8 @@ pub(super) fn not_empty(list: Expr) -> Lowered<Expr> {
     Ok(length.binary(crate::segment::BinaryOp::Gt, sql::number(0)))
 }
 
-fn conjuncts<'a>(condition: &'a typed::Expr, parts: &mut Vec<&'a typed::Expr>) {
+/// The parts of a condition that must all hold.
+pub(super) fn conjuncts<'a>(condition: &'a typed::Expr, parts: &mut Vec<&'a typed::Expr>) {
     match &condition.node {
         typed::Node::And(inner) => inner.iter().for_each(|part| conjuncts(part, parts)),
         _ => parts.push(condition),

@@ -7,7 +7,7 @@ use crate::segment::{BinaryOp, Expr, Node, Value as Constant};
 use super::super::ast::{Comparison, Direction, Moment, Unit};
 use super::super::typed::{self, Constraint, ConstraintBody, Time};
 use super::super::types::Type;
-use super::calendar::{self, Instant, Length};
+use super::calendar::{self, Instant};
 use super::{Lowered, Lowering, sql};
 
 /// A point in time.
@@ -159,22 +159,9 @@ impl Lowering<'_> {
             Point::Known(instant) => return Point::Known(calendar::shift(instant, number, unit)),
             Point::Sql(expr) => expr,
         };
-        // Arithmetic that leaves the calendar would fail at run time: such a distance is as good as any other.
-        const MONTHS: i64 = 12 * 100_000;
-        let (count, name) = match calendar::length(unit) {
-            Length::Months(length) => (number.saturating_mul(length).clamp(-MONTHS, MONTHS), "months"),
-            Length::Millis(length) => {
-                const DAYS: i64 = 36_500_000;
-                let millis = number.saturating_mul(length).clamp(-DAYS * calendar::DAY, DAYS * calendar::DAY);
-                if millis % calendar::DAY == 0 {
-                    (millis / calendar::DAY, "days")
-                } else {
-                    (millis, "milliseconds")
-                }
-            }
-        };
-        let op = if count < 0 { BinaryOp::Minus } else { BinaryOp::Plus };
-        let interval = Expr::literal(Constant::Interval(format!("{} {name}", count.unsigned_abs())));
+        let op = if number < 0 { BinaryOp::Minus } else { BinaryOp::Plus };
+        let interval = calendar::interval(number.saturating_abs(), unit);
+        let interval = Expr::literal(Constant::Interval(interval));
         Point::Sql(millis_of(expr).binary(op, interval))
     }
 
@@ -308,12 +295,14 @@ impl Lowering<'_> {
     /// Whether a timestamp has a zone: the column's own, else as the events' time.
     fn is_zoned(&self, expr: Option<&Expr>) -> bool {
         let own = expr.and_then(|expr| self.column_type(expr));
-        let events = || {
-            let name = &self.context.store.store.events.first()?.timestamp;
-            let field = self.context.store.events.first()?.field_with_name(name).ok()?;
-            Some(field.data_type().clone())
-        };
+        let events = || self.timestamp_type().cloned();
         matches!(own.or_else(events), Some(DataType::Timestamp(_, Some(_))))
+    }
+
+    /// The type of the events' timestamp.
+    pub(super) fn timestamp_type(&self) -> Option<&DataType> {
+        let name = &self.context.store.store.events.first()?.timestamp;
+        Some(self.context.store.events.first()?.field_with_name(name).ok()?.data_type())
     }
 
     /// The type of a column or of a field below it.

@@ -19,6 +19,7 @@ use pgwire::api::Type;
 
 use crate::diagnostic::Kind;
 use crate::error::{Error, Result};
+use crate::profile::is_utc;
 
 use crate::engine::postgres_types::item_of;
 
@@ -103,7 +104,7 @@ impl Zone {
 
     /// By name or offset.
     pub(super) fn named(name: &str) -> Option<Self> {
-        if ["UTC", "Etc/UTC", "GMT", "Z", "+00", "+00:00"].iter().any(|utc| utc.eq_ignore_ascii_case(name)) {
+        if is_utc(name) {
             return Some(Self::UTC);
         }
         Tz::from_str(name).ok().map(|zone| Self(Some(zone)))
