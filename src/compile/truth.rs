@@ -1,6 +1,10 @@
 //! Three-valued conditions as two-valued trees: a condition asked for one of its truth values.
 
+use std::cmp::Ordering;
+
 use crate::segment::{BinaryOp, Expr, Node, Test, UnaryOp, Value};
+
+use super::constant::{mirrored, number};
 
 /// Which truth value of a condition is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +40,13 @@ impl Want {
             Self::NotTrue => Self::True,
             Self::NotFalse => Self::False,
         }
+    }
+
+    /// What is asked of `x` where this is asked of `coalesce(x, default)`.
+    #[must_use]
+    pub fn with_default(self, default: bool) -> Self {
+        let positive = if default { Self::NotFalse } else { Self::True };
+        if self.is_positive() { positive } else { positive.negated() }
     }
 
     /// Whether a truth value is what is asked for.
@@ -166,9 +177,8 @@ pub(super) fn truth<E>(
             }
         }
         Node::Call(call) if call.name == "coalesce" && call.over.is_none() => match &call.args[..] {
-            [inner, Expr { node: Node::Literal(Value::Boolean(otherwise)), .. }] => {
-                let positive = if *otherwise { Want::NotFalse } else { Want::True };
-                truth(inner, if want.is_positive() { positive } else { positive.negated() }, leaf)
+            [inner, Expr { node: Node::Literal(Value::Boolean(default)), .. }] => {
+                truth(inner, want.with_default(*default), leaf)
             }
             _ => leaf(expr, want),
         },
@@ -177,6 +187,33 @@ pub(super) fn truth<E>(
             let within = bound(BinaryOp::GtEq, low).binary(BinaryOp::And, bound(BinaryOp::LtEq, high));
             truth(&within.at(expr.span), if *negated { want.flipped() } else { want }, leaf)
         }
+        Node::Binary { op, left, right } => match with_default(*op, left, right) {
+            Some((known, default)) => truth(&known.at(expr.span), want.with_default(default), leaf),
+            None => leaf(expr, want),
+        },
         _ => leaf(expr, want),
     }
+}
+
+/// A comparison `coalesce(x, k) < c` of numbers: `x < c`, and what it is where x is NULL.
+fn with_default(op: BinaryOp, left: &Expr, right: &Expr) -> Option<(Expr, bool)> {
+    let Some(constant) = number(right) else {
+        number(left)?;
+        return with_default(mirrored(op)?, right, left);
+    };
+    let Node::Call(call) = &left.node else { return None };
+    let ([value, default], "coalesce", None) = (&call.args[..], call.name.as_str(), &call.over) else {
+        return None;
+    };
+    let order = number(default)?.parse::<f64>().ok()?.partial_cmp(&constant.parse::<f64>().ok()?)?;
+    let default = match op {
+        BinaryOp::Eq => order == Ordering::Equal,
+        BinaryOp::NotEq => order != Ordering::Equal,
+        BinaryOp::Lt => order == Ordering::Less,
+        BinaryOp::LtEq => order != Ordering::Greater,
+        BinaryOp::Gt => order == Ordering::Greater,
+        BinaryOp::GtEq => order != Ordering::Less,
+        _ => return None,
+    };
+    Some((value.clone().binary(op, right.clone()), default))
 }

@@ -31,6 +31,8 @@ const RULES: &[&str] = &[
     "nth_time(kind = 'view', 2) < now() - INTERVAL '100 days'",
     "min(amount) FILTER (WHERE kind = 'buy') IS NULL AND max(amount) > 30",
     "sum(amount) > points * 10",
+    "coalesce(sum(amount) FILTER (WHERE kind = 'buy'), 0) < 45.005",
+    "NOT (20 < coalesce(avg(amount) FILTER (WHERE kind = 'cart'), 60.5))",
     "top_n(times(kind = 'buy'), 25)",
 ];
 
