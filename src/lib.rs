@@ -12,6 +12,7 @@ pub mod layout;
 pub mod planner;
 pub mod pql;
 pub mod profile;
+pub mod provider;
 pub mod resolve;
 pub mod segment;
 pub mod server;

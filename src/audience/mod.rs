@@ -58,6 +58,7 @@ use crate::bug;
 use crate::delta::Appended;
 use crate::diagnostic::{Kind, nearest};
 use crate::error::{Error, Result};
+use crate::provider;
 use evaluate::{Evaluator, Fault, Next};
 use history::History;
 use layout::Layout;
@@ -207,7 +208,7 @@ impl Audiences {
     }
 
     fn memberships_of(&self, state: &State, segment: Option<&str>) -> Result<Arc<dyn TableProvider>> {
-        Ok(Arc::new(Memberships::new(&self.layout, Arc::clone(&self.store), state, segment)?))
+        Ok(provider::table(Memberships::new(&self.layout, Arc::clone(&self.store), state, segment)?))
     }
 
     fn evaluator(&self, run: &Run) -> Result<Evaluator> {

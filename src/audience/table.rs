@@ -5,8 +5,7 @@ use std::sync::Arc;
 use arrow::array::{AsArray, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use async_trait::async_trait;
-use datafusion::catalog::{Session, TableProvider};
+use datafusion::catalog::{ScanArgs, Session};
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, ScalarValue, Statistics};
 use datafusion::datasource::TableType;
@@ -23,7 +22,10 @@ use url::Position;
 
 use super::layout::{Layout, SEGMENT};
 use super::log::State;
+use futures::future::{BoxFuture, ready};
+
 use crate::error::Result;
+use crate::provider::Table;
 
 /// The stored members of one segment or of all, as one version of the table holds them.
 #[derive(Debug)]
@@ -99,9 +101,9 @@ impl Memberships {
     }
 
     /// Positions of the table's columns in the scan's, which has the segment last.
-    fn scanned(&self, projection: Option<&Vec<usize>>) -> Vec<usize> {
+    fn scanned(&self, projection: Option<&[usize]>) -> Vec<usize> {
         let files = self.columns.file_schema().fields().len();
-        let all = (0..self.schema.fields().len()).collect();
+        let all: Vec<usize> = (0..self.schema.fields().len()).collect();
         let wanted = projection.unwrap_or(&all).iter();
         if self.columns.table_partition_cols().is_empty() {
             return wanted.copied().collect();
@@ -110,8 +112,7 @@ impl Memberships {
     }
 }
 
-#[async_trait]
-impl TableProvider for Memberships {
+impl Table for Memberships {
     fn schema(&self) -> SchemaRef {
         self.schema.clone()
     }
@@ -135,13 +136,22 @@ impl TableProvider for Memberships {
         Some(statistics)
     }
 
-    async fn scan(
+    fn scan<'a>(
+        &'a self,
+        session: &'a dyn Session,
+        args: ScanArgs<'a>,
+    ) -> BoxFuture<'a, datafusion::common::Result<Arc<dyn ExecutionPlan>>> {
+        Box::pin(ready(self.scanning(session, &args)))
+    }
+}
+
+impl Memberships {
+    fn scanning(
         &self,
         state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
+        args: &ScanArgs<'_>,
     ) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
+        let filters = args.filters().unwrap_or_default();
         // A session that has never met the warehouse's object store gets it from here.
         let runtime = state.runtime_env();
         if runtime.object_store(&self.store_url).is_err() {
@@ -165,8 +175,8 @@ impl TableProvider for Memberships {
         let config = FileScanConfigBuilder::new(self.store_url.clone(), Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)
-            .with_projection_indices(Some(self.scanned(projection)))?
-            .with_limit(limit)
+            .with_projection_indices(Some(self.scanned(args.projection())))?
+            .with_limit(args.limit())
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }

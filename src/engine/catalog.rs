@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use async_trait::async_trait;
-use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, Session, TableProvider};
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, ScanArgs, SchemaProvider, Session, TableProvider,
+};
 use datafusion::common::Result;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use futures::future::BoxFuture;
 
 use crate::evaluation::MembersExec;
+use crate::provider;
 use crate::session::{CATALOG, PUBLIC};
 use crate::warehouse::Kind;
 
@@ -53,13 +56,13 @@ impl CatalogProvider for Catalog {
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         if super::postgres::facts(self.0.options()).is_some() {
             match name {
-                PG_CATALOG => return Some(Arc::new(PgCatalog(Arc::clone(&self.0)))),
-                INFORMATION_SCHEMA => return Some(Arc::new(InformationSchema(Arc::clone(&self.0)))),
+                PG_CATALOG => return Some(provider::schema(PgCatalog(Arc::clone(&self.0)))),
+                INFORMATION_SCHEMA => return Some(provider::schema(InformationSchema(Arc::clone(&self.0)))),
                 _ => {}
             }
         }
         let part = Part::ALL.iter().copied().find(|part| part.name() == name)?;
-        Some(Arc::new(Tables { scope: Arc::clone(&self.0), part }))
+        Some(provider::schema(Tables { scope: Arc::clone(&self.0), part }))
     }
 }
 
@@ -92,9 +95,8 @@ struct Tables {
     part: Part,
 }
 
-#[async_trait]
-impl SchemaProvider for Tables {
-    fn table_names(&self) -> Vec<String> {
+impl provider::Schema for Tables {
+    fn names(&self) -> Vec<String> {
         let mut names = match self.part {
             Part::Public => owned(self.scope.names(Kind::Table)),
             Part::Segment => owned(self.scope.names(Kind::Segment)),
@@ -106,42 +108,45 @@ impl SchemaProvider for Tables {
         names
     }
 
-    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        Ok(match self.part {
-            Part::Public => self.scope.table(name).await?,
-            Part::Segment => match self.scope.segment(name)? {
-                None => None,
-                Some(segment) => {
-                    let bound = self.scope.bound(&segment.store).await?;
-                    let key = bound.profiles.field_with_name(&bound.store.profiles.key)?;
-                    let schema = Arc::new(Schema::new(vec![key.clone()]));
-                    Some(Arc::new(LiveSegment {
-                        scope: Arc::clone(&self.scope),
-                        name: name.to_owned(),
-                        schema,
-                    }))
-                }
-            },
-            Part::Audience => self.scope.audience_table(name).await?,
-            Part::System => system::table(&self.scope, name).await?,
+    fn table<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Arc<dyn TableProvider>>>> {
+        Box::pin(async move {
+            Ok(match self.part {
+                Part::Public => self.scope.table(name).await?,
+                Part::Segment => self.scope.live_segment(name).await?,
+                Part::Audience => self.scope.audience_table(name).await?,
+                Part::System => system::table(&self.scope, name).await?,
+            })
         })
     }
 
-    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
-        Ok(match self.part {
-            Part::Segment => self.table_exist(name).then_some(TableType::View),
-            Part::Public => self.table(name).await?.map(|table| table.table_type()),
-            Part::Audience | Part::System => self.table_exist(name).then_some(TableType::Base),
+    fn table_type<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<TableType>>> {
+        Box::pin(async move {
+            Ok(match self.part {
+                Part::Segment => self.has(name).then_some(TableType::View),
+                Part::Public => self.table(name).await?.map(|table| table.table_type()),
+                Part::Audience | Part::System => self.has(name).then_some(TableType::Base),
+            })
         })
     }
 
-    fn table_exist(&self, name: &str) -> bool {
+    fn has(&self, name: &str) -> bool {
         match self.part {
             Part::Public => self.scope.snapshot.get(Kind::Table, name).is_some(),
             Part::Segment => self.scope.snapshot.get(Kind::Segment, name).is_some(),
             Part::Audience => self.scope.audience_names().iter().any(|known| known == name),
             Part::System => system::NAMES.contains(&name),
         }
+    }
+}
+
+impl Scope {
+    async fn live_segment(self: &Arc<Self>, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let Some(segment) = self.segment(name)? else { return Ok(None) };
+        let bound = self.bound(&segment.store).await?;
+        let key = bound.profiles.field_with_name(&bound.store.profiles.key)?;
+        let schema = Arc::new(Schema::new(vec![key.clone()]));
+        let live = LiveSegment { scope: Arc::clone(self), name: name.to_owned(), schema };
+        Ok(Some(provider::table(live)))
     }
 }
 
@@ -158,8 +163,7 @@ struct LiveSegment {
     schema: SchemaRef,
 }
 
-#[async_trait]
-impl TableProvider for LiveSegment {
+impl provider::Table for LiveSegment {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
@@ -172,13 +176,19 @@ impl TableProvider for LiveSegment {
         Ok(vec![TableProviderFilterPushDown::Exact; filters.len()])
     }
 
-    async fn scan(
-        &self,
-        _: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    fn scan<'a>(
+        &'a self,
+        _: &'a dyn Session,
+        args: ScanArgs<'a>,
+    ) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>>> {
+        Box::pin(self.scanning(args))
+    }
+}
+
+impl LiveSegment {
+    async fn scanning(&self, args: ScanArgs<'_>) -> Result<Arc<dyn ExecutionPlan>> {
+        let (projection, limit) = (args.projection(), args.limit());
+        let filters = args.filters().unwrap_or_default();
         if filters.is_empty()
             && let Some((tables, prepared)) = Box::pin(self.scope.segment_program(&self.name)).await?
         {

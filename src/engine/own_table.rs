@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use datafusion::catalog::{ScanArgs, ScanResult, Session, TableProvider};
+use datafusion::catalog::{ScanArgs, Session, TableProvider};
 use datafusion::common::{Result, Statistics, not_impl_err};
 use datafusion::datasource::sink::{DataSink, DataSinkExec};
 use datafusion::execution::session_state::SessionState;
@@ -13,6 +13,9 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan};
+use futures::future::{BoxFuture, ready};
+
+use crate::provider::Table;
 
 use super::Engine;
 use super::ingest::{Existing, Ingest, store};
@@ -31,8 +34,7 @@ impl fmt::Debug for OwnTable {
     }
 }
 
-#[async_trait]
-impl TableProvider for OwnTable {
+impl Table for OwnTable {
     fn schema(&self) -> SchemaRef {
         self.files.schema()
     }
@@ -41,18 +43,12 @@ impl TableProvider for OwnTable {
         self.files.table_type()
     }
 
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.files.scan(state, projection, filters, limit).await
-    }
-
-    async fn scan_with_args<'a>(&self, state: &dyn Session, args: ScanArgs<'a>) -> Result<ScanResult> {
-        self.files.scan_with_args(state, args).await
+    fn scan<'a>(
+        &'a self,
+        session: &'a dyn Session,
+        args: ScanArgs<'a>,
+    ) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>>> {
+        Box::pin(async move { Ok(self.files.scan_with_args(session, args).await?.into_inner()) })
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
@@ -63,35 +59,43 @@ impl TableProvider for OwnTable {
         self.files.statistics()
     }
 
-    async fn insert_into(
-        &self,
-        _: &dyn Session,
-        input: Arc<dyn ExecutionPlan>,
+    fn insert<'a>(
+        &'a self,
+        _: &'a dyn Session,
+        rows: Arc<dyn ExecutionPlan>,
         op: InsertOp,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    ) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>>> {
+        Box::pin(ready(self.inserting(rows, op)))
+    }
+}
+
+impl OwnTable {
+    fn inserting(&self, rows: Arc<dyn ExecutionPlan>, op: InsertOp) -> Result<Arc<dyn ExecutionPlan>> {
         let existing = match op {
             InsertOp::Append => Existing::Append,
             InsertOp::Overwrite => Existing::Replace,
             InsertOp::Replace => return not_impl_err!("REPLACE INTO is not possible here"),
         };
-        let sink = Sink {
-            schema: self.schema(),
-            engine: Arc::clone(&self.engine),
-            state: self.state.clone(),
-            name: self.name.clone(),
-            existing,
+        let mode = Ingest { create: false, existing };
+        let (engine, state, name) = (Arc::clone(&self.engine), self.state.clone(), self.name.clone());
+        let store = move |rows: SendableRecordBatchStream| -> BoxFuture<'static, Result<u64>> {
+            let (engine, state, name) = (Arc::clone(&engine), state.clone(), name.clone());
+            Box::pin(async move { Ok(store(&engine, &state, &name, mode, rows).await?) })
         };
-        Ok(Arc::new(DataSinkExec::new(input, Arc::new(sink), None)))
+        let sink = Sink { schema: self.schema(), name: self.name.clone(), store: Box::new(store) };
+        Ok(Arc::new(DataSinkExec::new(rows, Arc::new(sink), None)))
     }
 }
 
-/// Where the rows of an `INSERT` go.
+/// Stores the rows of an `INSERT` and says how many they are.
+type Store = dyn Fn(SendableRecordBatchStream) -> BoxFuture<'static, Result<u64>> + Send + Sync;
+
+/// Where the rows of an `INSERT` go. What is needed for it is out of sight of the compiler's proofs, as in
+/// [`provider`](crate::provider).
 struct Sink {
     schema: SchemaRef,
-    engine: Arc<Engine>,
-    state: SessionState,
     name: String,
-    existing: Existing,
+    store: Box<Store>,
 }
 
 impl fmt::Debug for Sink {
@@ -113,7 +117,6 @@ impl DataSink for Sink {
     }
 
     async fn write_all(&self, rows: SendableRecordBatchStream, _: &Arc<TaskContext>) -> Result<u64> {
-        let mode = Ingest { create: false, existing: self.existing };
-        Ok(store(&self.engine, &self.state, &self.name, mode, rows).await?)
+        (self.store)(rows).await
     }
 }

@@ -23,6 +23,7 @@ use crate::evaluation;
 use crate::planner;
 use crate::pql;
 use crate::profile::{Bound, ProfileStore, Referrer, column_names};
+use crate::provider;
 use crate::resolve::{self, Context, Member, Program, Resolver};
 use crate::segment::{Expr, Language, Segment};
 use crate::session::{CATALOG, PUBLIC, Registered};
@@ -165,7 +166,7 @@ impl Scope {
                     return Ok(Some(files));
                 }
                 let (engine, state) = (Arc::clone(&self.engine), self.base().clone());
-                Ok(Some(Arc::new(OwnTable { files, engine, state, name: name.to_owned() })))
+                Ok(Some(provider::table(OwnTable { files, engine, state, name: name.to_owned() })))
             }
             Relation::View { sql } => {
                 let plan = Box::pin(self.deeper()?.plan_sql(sql)).await?;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
+use futures::future::BoxFuture;
 
 use crate::bug;
 use crate::error::Result;
@@ -30,24 +30,37 @@ impl ScopeTables {
     }
 }
 
-#[async_trait]
 impl Tables for ScopeTables {
     fn state(&self) -> &SessionState {
         &self.state
     }
 
-    async fn plan(&self, sql: &str) -> Result<LogicalPlan> {
-        self.scope.plan_sql(sql).await
+    fn plan<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<LogicalPlan>> {
+        Box::pin(self.scope.plan_sql(sql))
     }
 
-    async fn provider(&self, table: &str) -> Result<Arc<dyn TableProvider>> {
-        let reference = TableReference::parse_str(table);
-        let schema = self.state.schema_for_ref(reference.clone())?;
-        let provider = schema.table(reference.table()).await?;
-        provider.ok_or_else(|| bug!("the table `{table}` has vanished"))
+    fn provider<'a>(&'a self, table: &'a str) -> BoxFuture<'a, Result<Arc<dyn TableProvider>>> {
+        Box::pin(async move {
+            let reference = TableReference::parse_str(table);
+            let schema = self.state.schema_for_ref(reference.clone())?;
+            let provider = schema.table(reference.table()).await?;
+            provider.ok_or_else(|| bug!("the table `{table}` has vanished"))
+        })
     }
 
-    async fn laid_out(
+    fn laid_out<'a>(
+        &'a self,
+        store: &'a Bound,
+        events: usize,
+        projection: &'a [usize],
+        since: Option<i64>,
+    ) -> BoxFuture<'a, Result<Option<Arc<dyn ExecutionPlan>>>> {
+        Box::pin(self.scan_of_copy(store, events, projection, since))
+    }
+}
+
+impl ScopeTables {
+    async fn scan_of_copy(
         &self,
         store: &Bound,
         events: usize,

@@ -41,11 +41,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use arrow::array::ArrayRef;
-use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
+use futures::future::BoxFuture;
 use roaring::RoaringBitmap;
 
 use crate::error::Result;
@@ -56,23 +56,22 @@ pub use keys::repeated;
 pub use prepare::{Prepared, prepare};
 
 /// Where names in an evaluation lead.
-#[async_trait]
 pub trait Tables: Send + Sync {
     /// The session in which everything is planned.
     fn state(&self) -> &SessionState;
     /// Plans SQL.
-    async fn plan(&self, sql: &str) -> Result<LogicalPlan>;
+    fn plan<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<LogicalPlan>>;
     /// The table of a name.
-    async fn provider(&self, table: &str) -> Result<Arc<dyn TableProvider>>;
+    fn provider<'a>(&'a self, table: &'a str) -> BoxFuture<'a, Result<Arc<dyn TableProvider>>>;
     /// A scan of the laid-out copy of one of a store's event tables, if there is one and it is current: some columns
     /// of the files that may hold events since an instant, in microseconds since 1970.
-    async fn laid_out(
-        &self,
-        store: &Bound,
+    fn laid_out<'a>(
+        &'a self,
+        store: &'a Bound,
         events: usize,
-        projection: &[usize],
+        projection: &'a [usize],
         since: Option<i64>,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>>;
+    ) -> BoxFuture<'a, Result<Option<Arc<dyn ExecutionPlan>>>>;
 }
 
 /// What an evaluation found.

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
-use async_trait::async_trait;
-use datafusion::catalog::{ScanArgs, ScanResult, Session, TableProvider};
+use datafusion::catalog::{ScanArgs, Session, TableProvider};
 use datafusion::common::{Column, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::datasource::file_format::FileFormat;
@@ -20,10 +19,12 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use futures::TryStreamExt;
+use futures::future::BoxFuture;
 use url::Position;
 
 use crate::diagnostic::Kind;
 use crate::error::{Error, Result};
+use crate::provider;
 use crate::storage::shown;
 
 use super::files::{deep, listing_url};
@@ -48,7 +49,7 @@ pub(super) fn open(table: &Table, state: &SessionState) -> Result<Arc<dyn TableP
     let statistics = state.runtime_env().cache_manager.get_file_statistic_cache();
     let inner = ListingTable::try_new(config)?.with_cache(statistics);
     let deep = table.locations.iter().any(|location| location.deep);
-    Ok(Arc::new(Declared {
+    Ok(provider::table(Declared {
         inner,
         urls,
         deep,
@@ -122,8 +123,7 @@ impl Declared {
     }
 }
 
-#[async_trait]
-impl TableProvider for Declared {
+impl provider::Table for Declared {
     fn schema(&self) -> SchemaRef {
         self.inner.schema()
     }
@@ -132,31 +132,23 @@ impl TableProvider for Declared {
         self.inner.table_type()
     }
 
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> PlanResult<Arc<dyn ExecutionPlan>> {
-        let args = ScanArgs::default()
-            .with_projection(projection.map(Vec::as_slice))
-            .with_filters(Some(filters))
-            .with_limit(limit);
-        Ok(self.scan_with_args(state, args).await?.into_inner())
-    }
-
-    async fn scan_with_args<'a>(&self, state: &dyn Session, args: ScanArgs<'a>) -> PlanResult<ScanResult> {
-        let searching = if self.deep { deep(state) } else { None };
-        let state = searching.as_ref().map_or(state, |searching| searching as &dyn Session);
-        self.forget_listing(state);
-        let scan = self.inner.scan_with_args(state, args).await?;
-        // A scan is also empty when the filters leave no folder.
-        let empty = (scan.plan().as_ref() as &dyn Any).is::<EmptyExec>();
-        if empty && !self.is_known_empty() && !self.has_files(state).await? {
-            return Err(self.no_files());
-        }
-        Ok(scan)
+    fn scan<'a>(
+        &'a self,
+        session: &'a dyn Session,
+        args: ScanArgs<'a>,
+    ) -> BoxFuture<'a, PlanResult<Arc<dyn ExecutionPlan>>> {
+        Box::pin(async move {
+            let searching = if self.deep { deep(session) } else { None };
+            let session = searching.as_ref().map_or(session, |searching| searching as &dyn Session);
+            self.forget_listing(session);
+            let scan = self.inner.scan_with_args(session, args).await?.into_inner();
+            // A scan is also empty when the filters leave no folder.
+            let empty = (scan.as_ref() as &dyn Any).is::<EmptyExec>();
+            if empty && !self.is_known_empty() && !self.has_files(session).await? {
+                return Err(self.no_files());
+            }
+            Ok(scan)
+        })
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> PlanResult<Vec<TableProviderFilterPushDown>> {
@@ -167,12 +159,12 @@ impl TableProvider for Declared {
         self.inner.statistics()
     }
 
-    async fn insert_into(
-        &self,
-        state: &dyn Session,
-        input: Arc<dyn ExecutionPlan>,
+    fn insert<'a>(
+        &'a self,
+        session: &'a dyn Session,
+        rows: Arc<dyn ExecutionPlan>,
         op: InsertOp,
-    ) -> PlanResult<Arc<dyn ExecutionPlan>> {
-        self.inner.insert_into(state, input, op).await
+    ) -> BoxFuture<'a, PlanResult<Arc<dyn ExecutionPlan>>> {
+        self.inner.insert_into(session, rows, op)
     }
 }

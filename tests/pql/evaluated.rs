@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::DataType;
-use async_trait::async_trait;
 use coterie::evaluation::{Tables, prepare};
 use coterie::planner::members;
 use coterie::pql;
@@ -21,6 +20,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
+use futures::future::{BoxFuture, ready};
 
 use crate::cases::{Case, cases};
 use crate::fixture::{NoSegments, context, now, store, table};
@@ -51,28 +51,30 @@ struct Fixture {
     state: SessionState,
 }
 
-#[async_trait]
 impl Tables for Fixture {
     fn state(&self) -> &SessionState {
         &self.state
     }
 
-    async fn plan(&self, sql: &str) -> coterie::error::Result<LogicalPlan> {
-        Ok(self.state.statement_to_plan(parse(sql)?).await?)
+    fn plan<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, coterie::error::Result<LogicalPlan>> {
+        Box::pin(async move { Ok(self.state.statement_to_plan(parse(sql)?).await?) })
     }
 
-    async fn provider(&self, table: &str) -> coterie::error::Result<Arc<dyn TableProvider>> {
-        Ok(self.ctx.table_provider(table).await?)
+    fn provider<'a>(
+        &'a self,
+        table: &'a str,
+    ) -> BoxFuture<'a, coterie::error::Result<Arc<dyn TableProvider>>> {
+        Box::pin(async move { Ok(self.ctx.table_provider(table).await?) })
     }
 
-    async fn laid_out(
-        &self,
-        _: &Bound,
+    fn laid_out<'a>(
+        &'a self,
+        _: &'a Bound,
         _: usize,
-        _: &[usize],
+        _: &'a [usize],
         _: Option<i64>,
-    ) -> coterie::error::Result<Option<Arc<dyn ExecutionPlan>>> {
-        Ok(None)
+    ) -> BoxFuture<'a, coterie::error::Result<Option<Arc<dyn ExecutionPlan>>>> {
+        Box::pin(ready(Ok(None)))
     }
 }
 

@@ -174,7 +174,7 @@ const CHAINS: &[(&str, &str)] = &[
     ("a: what(true), b: what(true) when(<= 0 days after a)", "INTERVAL '0 days'"),
     ("a: what(true), b: what(true) when(<= 90000000 milliseconds after a)", "INTERVAL '1 days 1 hours'"),
     ("a: what(true), b: what(true) when(<= 9000 years after a)", "did_then("),
-    ("a: what(true), b: what(true) when(<= 99999999999999 days after a)", "did_then("),
+    ("a: what(true), b: what(true) when(<= 9000000 hours after a)", "did_then("),
     ("a: what(true), b: what(true) when(< 9 days after a)", "array_any_match("),
     ("a: what(true), b: what(true) when(<= 9 days before a)", "array_any_match("),
     ("a: what(true), b: what(channel = a.channel) when(<= 9 days after a)", "array_any_match("),

@@ -10,12 +10,13 @@ use arrow::array::{
     RecordBatchOptions, StringArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use async_trait::async_trait;
-use datafusion::catalog::{MemTable, SchemaProvider, TableProvider};
+use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::Result;
 use datafusion_pg_catalog::pg_catalog::{ArrowTable, PgCatalogStaticTables};
+use futures::future::BoxFuture;
 
 use crate::engine::scope::Scope;
+use crate::provider;
 use crate::session::{CATALOG, instant_field};
 
 use super::objects::{Constraint, DATABASE, NAMESPACES, Objects, ROLE, Relation, RelationSort};
@@ -219,28 +220,30 @@ pub(super) fn relations() -> Result<Vec<Relation>> {
 #[derive(Debug)]
 pub(in crate::engine) struct Catalog(pub(in crate::engine) Arc<Scope>);
 
-#[async_trait]
-impl SchemaProvider for Catalog {
-    fn table_names(&self) -> Vec<String> {
+impl provider::Schema for Catalog {
+    fn names(&self) -> Vec<String> {
         names().map(str::to_owned).collect()
     }
 
-    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        if let Some(columns) = EMPTY.iter().find(|(known, _)| *known == name).map(|(_, columns)| columns) {
-            return Ok(Some(empty(columns)?));
-        }
-        if let Some(table) = shipped_table(name)? {
-            return Ok(Some(table.try_into_memtable()?));
-        }
-        if !MADE.contains(&name) {
-            return Ok(None);
-        }
-        let Some(facts) = facts(self.0.options()) else { return Ok(None) };
-        let objects = self.0.objects().await?;
-        Ok(Some(made(name, &self.0, &objects, &facts)?))
+    fn table<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Arc<dyn TableProvider>>>> {
+        Box::pin(async move {
+            if let Some(columns) = EMPTY.iter().find(|(known, _)| *known == name).map(|(_, columns)| columns)
+            {
+                return Ok(Some(empty(columns)?));
+            }
+            if let Some(table) = shipped_table(name)? {
+                return Ok(Some(table.try_into_memtable()?));
+            }
+            if !MADE.contains(&name) {
+                return Ok(None);
+            }
+            let Some(facts) = facts(self.0.options()) else { return Ok(None) };
+            let objects = self.0.objects().await?;
+            Ok(Some(made(name, &self.0, &objects, &facts)?))
+        })
     }
 
-    fn table_exist(&self, name: &str) -> bool {
+    fn has(&self, name: &str) -> bool {
         is_table(name)
     }
 }

@@ -5,14 +5,15 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use async_trait::async_trait;
 use datafusion::catalog::information_schema::InformationSchemaProvider;
 use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::common::Result;
+use futures::future::BoxFuture;
 use pgwire::api::Type;
 
 use crate::engine::catalog::Catalogs;
 use crate::engine::scope::Scope;
+use crate::provider;
 use crate::session::CATALOG;
 
 use super::catalog::{Attribute, Columns, attributes};
@@ -58,9 +59,8 @@ impl InformationSchema {
     }
 }
 
-#[async_trait]
-impl SchemaProvider for InformationSchema {
-    fn table_names(&self) -> Vec<String> {
+impl provider::Schema for InformationSchema {
+    fn names(&self) -> Vec<String> {
         let mut names = self.others().table_names();
         names.extend(TABLES.iter().map(|name| (*name).to_owned()));
         names.sort();
@@ -68,16 +68,18 @@ impl SchemaProvider for InformationSchema {
         names
     }
 
-    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        if !TABLES.contains(&name) {
-            return self.others().table(name).await;
-        }
-        let Some(facts) = facts(self.0.options()) else { return Ok(None) };
-        let objects = self.0.objects().await?;
-        made(name, &objects, &facts).map(Some)
+    fn table<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Arc<dyn TableProvider>>>> {
+        Box::pin(async move {
+            if !TABLES.contains(&name) {
+                return self.others().table(name).await;
+            }
+            let Some(facts) = facts(self.0.options()) else { return Ok(None) };
+            let objects = self.0.objects().await?;
+            made(name, &objects, &facts).map(Some)
+        })
     }
 
-    fn table_exist(&self, name: &str) -> bool {
+    fn has(&self, name: &str) -> bool {
         TABLES.contains(&name) || self.others().table_exist(name)
     }
 }

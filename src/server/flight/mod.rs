@@ -4,6 +4,7 @@
 //! A statement that changes something acts at `GetFlightInfo` already: drivers may never come for rows that are none.
 
 mod catalog;
+mod front;
 mod info;
 mod options;
 mod service;
@@ -56,7 +57,7 @@ pub(super) async fn serve(shared: Arc<Shared>, listener: Listener) -> Result<()>
         prepared: Store::new(IDLE, KEPT),
         running: Arc::default(),
     };
-    let service = FlightServiceServer::new(service::Front::new(service))
+    let service = FlightServiceServer::new(front::Front::new(service))
         .max_decoding_message_size(limit)
         .max_encoding_message_size(usize::MAX);
     let served = tonic::transport::Server::builder()

@@ -1,6 +1,5 @@
 //! The calls.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 
@@ -20,9 +19,9 @@ use arrow_flight::sql::{
     ProstMessageExt, SqlInfo, TableExistsOption, TableNotExistOption, TicketStatementQuery,
 };
 use arrow_flight::{
-    Action, ActionType, BasicAuth, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, Criteria,
-    Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse,
-    PollInfo, SchemaAsIpc, SchemaResult, Ticket as FlightTicket,
+    Action, ActionType, BasicAuth, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus,
+    FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse, SchemaAsIpc,
+    SchemaResult, Ticket as FlightTicket,
 };
 use bytes::Bytes;
 use datafusion::common::ScalarValue;
@@ -41,7 +40,7 @@ use crate::error::{Error, Result};
 use crate::server::Shared;
 use crate::server::access::Credentials;
 use crate::server::login::Login;
-use crate::server::{wire, work};
+use crate::server::wire;
 use crate::session::{CATALOG, PUBLIC};
 use crate::statement::Statement;
 
@@ -50,11 +49,11 @@ use super::store::Store;
 use super::{Peer, catalog, info, options, plain, status, unauthenticated};
 
 /// What a call returns.
-type Reply<T> = Result<Response<T>, Status>;
+pub(super) type Reply<T> = Result<Response<T>, Status>;
 /// Messages that a call returns.
-type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+pub(super) type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-const CANCEL: &str = "CancelFlightInfo";
+pub(super) const CANCEL: &str = "CancelFlightInfo";
 
 /// What the calls share.
 pub(super) struct Service {
@@ -207,7 +206,7 @@ impl Service {
     }
 
     /// The columns of a statement, without running it.
-    async fn schema_of(&self, request: Request<FlightDescriptor>) -> Reply<SchemaResult> {
+    pub(super) async fn schema_of(&self, request: Request<FlightDescriptor>) -> Reply<SchemaResult> {
         let session = self.session(&request).await?;
         let command = Any::decode(&*request.get_ref().cmd).ok().and_then(|any| Command::try_from(any).ok());
         let schema = match command {
@@ -790,80 +789,4 @@ fn mode(command: &CommandStatementIngest) -> Result<Ingest> {
         None | Some(TableExistsOption::Fail | TableExistsOption::Unspecified) => Existing::Fail,
     };
     Ok(Ingest { create, existing })
-}
-
-/// The service with the calls that arrow-flight's own does not know, each done where statements run.
-pub(super) struct Front(Arc<Service>);
-
-impl Front {
-    pub(super) fn new(service: Service) -> Self {
-        Self(Arc::new(service))
-    }
-
-    async fn work<T, F>(&self, call: impl FnOnce(Arc<Service>) -> F) -> Result<T, Status>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, Status>> + Send + 'static,
-    {
-        let done = work::on(&self.0.shared.workers, call(Arc::clone(&self.0))).await;
-        done.unwrap_or_else(|error| Err(plain(error)))
-    }
-}
-
-#[tonic::async_trait]
-impl FlightService for Front {
-    type HandshakeStream = <Service as FlightService>::HandshakeStream;
-    type ListFlightsStream = <Service as FlightService>::ListFlightsStream;
-    type DoGetStream = <Service as FlightService>::DoGetStream;
-    type DoPutStream = <Service as FlightService>::DoPutStream;
-    type DoActionStream = <Service as FlightService>::DoActionStream;
-    type ListActionsStream = <Service as FlightService>::ListActionsStream;
-    type DoExchangeStream = <Service as FlightService>::DoExchangeStream;
-
-    async fn handshake(&self, request: Request<Streaming<HandshakeRequest>>) -> Reply<Self::HandshakeStream> {
-        self.work(|service| async move { service.handshake(request).await }).await
-    }
-
-    async fn list_flights(&self, request: Request<Criteria>) -> Reply<Self::ListFlightsStream> {
-        self.work(|service| async move { service.list_flights(request).await }).await
-    }
-
-    async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Reply<FlightInfo> {
-        self.work(|service| async move { service.get_flight_info(request).await }).await
-    }
-
-    /// Everything is known at once: the first answer is the last.
-    async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Reply<PollInfo> {
-        let info = self.get_flight_info(request).await?.into_inner();
-        Ok(Response::new(PollInfo::new().with_info(info)))
-    }
-
-    /// The columns of a statement, without running it.
-    async fn get_schema(&self, request: Request<FlightDescriptor>) -> Reply<SchemaResult> {
-        self.work(|service| async move { service.schema_of(request).await }).await
-    }
-
-    async fn do_get(&self, request: Request<FlightTicket>) -> Reply<Self::DoGetStream> {
-        self.work(|service| async move { service.do_get(request).await }).await
-    }
-
-    async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Reply<Self::DoPutStream> {
-        self.work(|service| async move { service.do_put(request).await }).await
-    }
-
-    async fn do_action(&self, request: Request<Action>) -> Reply<Self::DoActionStream> {
-        // What stops statements does not wait for them.
-        if matches!(request.get_ref().r#type.as_str(), CANCEL | "CancelQuery") {
-            return self.0.do_action(request).await;
-        }
-        self.work(|service| async move { service.do_action(request).await }).await
-    }
-
-    async fn list_actions(&self, request: Request<Empty>) -> Reply<Self::ListActionsStream> {
-        self.work(|service| async move { service.list_actions(request).await }).await
-    }
-
-    async fn do_exchange(&self, request: Request<Streaming<FlightData>>) -> Reply<Self::DoExchangeStream> {
-        self.work(|service| async move { service.do_exchange(request).await }).await
-    }
 }
