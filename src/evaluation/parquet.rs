@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use bytes::Bytes;
-use datafusion::datasource::physical_plan::ParquetSource;
+use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -69,10 +69,10 @@ impl Files {
         since: i64,
         runtime: &RuntimeEnv,
     ) -> Result<Option<Self>> {
-        let Some((config, _)) = plan
-            .downcast_ref::<DataSourceExec>()
-            .and_then(|scan| scan.downcast_to_file_source::<ParquetSource>())
-        else {
+        let scan = plan.downcast_ref::<DataSourceExec>();
+        let config = scan.and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>());
+        // By name: the source of a declared table is wrapped in one that names the file in errors.
+        let Some(config) = config.filter(|config| config.file_source().file_type() == "parquet") else {
             return Ok(None);
         };
         let store = runtime.object_store(&config.object_store_url)?;

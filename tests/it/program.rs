@@ -207,3 +207,36 @@ async fn conditions_on_columns_that_have_little_in_common_agree_with_the_general
     let met = counts.values().filter(|count| *count != "0").count();
     assert!(met > 1_000, "only {met} rules have members");
 }
+
+/// The bytes that an evaluation fetched, of a table of declared files.
+async fn fetched(session: &Session, rule: &str) -> i64 {
+    let evaluate = format!("CREATE OR REPLACE SEGMENT asked AS {rule}; EVALUATE SEGMENT asked");
+    run(session, &evaluate).await.unwrap();
+    let bytes = "SELECT bytes_scanned FROM coterie.evaluations ORDER BY committed_at DESC LIMIT 1";
+    first_column(&run(session, bytes).await.unwrap())[0].parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_cannot_matter_of_a_file_is_not_fetched() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let warehouse = Some(folder.path().join("warehouse").display().to_string());
+    let session = open(Options { warehouse, threads: Some(2), ..Options::default() }).await;
+    for (name, query) in [("profiles", PROFILES), ("events", EVENTS)] {
+        let copy = format!(
+            "COPY ({query}) TO '{at}/{name}.parquet' OPTIONS ('format.max_row_group_size' '10000');
+             CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{at}/{name}.parquet'"
+        );
+        run(&session, &copy).await.unwrap();
+    }
+    let store =
+        "CREATE PROFILE STORE world PROFILES profiles KEY (id) EVENTS events KEY (who) TIMESTAMP (at)";
+    run(&session, store).await.unwrap();
+    // Time and key are always read, of all row groups or of those within the window.
+    let all = fetched(&session, "times(kind = 'buy' AND device = 'phone') >= 2").await;
+    let one_column_less = fetched(&session, "times(kind = 'buy') >= 2").await;
+    let recent = fetched(&session, "times(kind = 'buy', INTERVAL '20 days') >= 2").await;
+    let file = std::fs::metadata(folder.path().join("events.parquet")).unwrap().len();
+    assert!(0 < recent && recent * 3 < one_column_less, "{recent} {one_column_less}");
+    assert!(one_column_less < all && all < i64::try_from(file).unwrap(), "{one_column_less} {all} {file}");
+}
