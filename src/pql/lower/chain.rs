@@ -8,6 +8,7 @@ use crate::segment::{Expr, Form, Value as Constant};
 
 use super::super::ast::{Comparison, Direction};
 use super::super::typed::{self, ConstraintBody, Count, Step, Time, Variable};
+use super::super::types::Type;
 use super::each::conjuncts;
 use super::{Element, Lowered, Lowering, Stop, Stream, Value, calendar, sql};
 
@@ -84,7 +85,8 @@ impl Lowering<'_> {
         Ok(sql::two_valued(Expr::call("steps_in_order", vec![events, counts(steps)])))
     }
 
-    /// Two steps by the events' timestamp, the second at most some time after the first: `did_then`.
+    /// Two steps by the events' timestamp, the second at most some time after the first: `did_then`; of events that have
+    /// a value in common, `any_per` of that.
     fn one_then_another(&mut self, stream: &Stream, steps: &[Step]) -> Lowered<Option<Expr>> {
         let [first, second] = steps else { return Ok(None) };
         if !matches!(stream.element, Element::Event)
@@ -94,6 +96,7 @@ impl Lowering<'_> {
             return Ok(None);
         }
         let (second, within) = self.without_limit(first, second);
+        let (second, shared) = without_shared(first, &second);
         if uses_labels(&[first.clone(), second.clone()]) {
             return Ok(None);
         }
@@ -106,8 +109,10 @@ impl Lowering<'_> {
         };
         match (conditions(first), conditions(&second)) {
             (Ok(first), Ok(second)) => {
-                let args = [first, second].into_iter().chain(within).collect();
-                Ok(Some(Expr::form(Form::DidThen, args)))
+                let then = Expr::form(Form::DidThen, [first, second].into_iter().chain(within).collect());
+                let Some(shared) = shared else { return Ok(Some(then)) };
+                let shared = self.about_event(|lowering| lowering.sql(&shared))?;
+                Ok(Some(Expr::form(Form::AnyPer, vec![shared, then])))
             }
             (Err(Stop::Blocked), _) | (_, Err(Stop::Blocked)) if !self.in_event => Ok(None),
             (Err(stop), _) | (_, Err(stop)) => Err(stop),
@@ -203,7 +208,7 @@ impl Lowering<'_> {
                 left: Box::new(step.time.clone()),
                 right: Box::new(after.clone()),
             },
-            of: super::super::types::Type::Boolean,
+            of: Type::Boolean,
             span: step.time.span,
         });
         let mut conditions: Vec<&typed::Expr> = step.conditions.iter().collect();
@@ -239,9 +244,38 @@ impl Step {
     fn time_is_known(&self) -> typed::Expr {
         typed::Expr {
             node: typed::Node::IsNull { of: Box::new(self.time.clone()), negated: true },
-            of: super::super::types::Type::Boolean,
+            of: Type::Boolean,
             span: self.time.span,
         }
+    }
+}
+
+/// A step without `x = L.x`, where L is the step before, and x of its own element.
+fn without_shared(before: &Step, step: &Step) -> (Step, Option<typed::Expr>) {
+    let of_step = |left: &typed::Expr, right: &typed::Expr| {
+        let is_key = matches!(left.of, Type::String | Type::Integer | Type::Boolean) && left.of == right.of;
+        (is_key && is_same_field(left, step.variable, right, before.variable)).then(|| left.clone())
+    };
+    let shared = step.conditions.iter().enumerate().find_map(|(at, condition)| {
+        let typed::Node::Compare { op: Comparison::Equal, left, right } = &condition.node else {
+            return None;
+        };
+        Some((at, of_step(left, right).or_else(|| of_step(right, left))?))
+    });
+    let Some((at, shared)) = shared else { return (step.clone(), None) };
+    let mut step = step.clone();
+    step.conditions.remove(at);
+    (step, Some(shared))
+}
+
+/// Whether two expressions are the same field, each of its own variable.
+fn is_same_field(left: &typed::Expr, of_left: Variable, right: &typed::Expr, of_right: Variable) -> bool {
+    match (&left.node, &right.node) {
+        (typed::Node::Field { of: left, name }, typed::Node::Field { of: right, name: other }) => {
+            name == other && is_same_field(left, of_left, right, of_right)
+        }
+        (typed::Node::Variable(left), typed::Node::Variable(right)) => (*left, *right) == (of_left, of_right),
+        _ => false,
     }
 }
 
