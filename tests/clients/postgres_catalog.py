@@ -370,6 +370,99 @@ ask("many", "SELECT inet_server_addr(), pg_backend_pid(), pg_is_in_recovery(), t
 ask("many", "SELECT current_user, session_user, current_database(), current_catalog, current_schema, user", True)
 ask("many", "SELECT to_regclass('public.profiles')::oid IS NOT NULL, to_regclass('nothing') IS NULL", True)
 
+# -- psql 15: more of \d+, \dp, \d of an index, \dd, \dL
+
+ask("psql \\d+ t", """SELECT c.relchecks, c.relkind, c.relhasindex, c.relhasrules, c.relhastriggers, c.relrowsecurity,
+ c.relforcerowsecurity, false AS relhasoids, c.relispartition,
+ pg_catalog.array_to_string(c.reloptions || array(select 'toast.' || x from pg_catalog.unnest(tc.reloptions) x), ', '),
+ c.reltablespace, CASE WHEN c.reloftype = 0 THEN '' ELSE c.reloftype::pg_catalog.regtype::pg_catalog.text END,
+ c.relpersistence, c.relreplident, am.amname FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_class tc
+ ON (c.reltoastrelid = tc.oid) LEFT JOIN pg_catalog.pg_am am ON (c.relam = am.oid) WHERE c.oid = '1259'""", True)
+ask("psql \\dp", """SELECT n.nspname as "Schema", c.relname as "Name", pg_catalog.array_to_string(c.relacl, E'\\n') AS "Access privileges",
+ pg_catalog.array_to_string(ARRAY( SELECT attname || E':\\n  ' || pg_catalog.array_to_string(attacl, E'\\n  ')
+  FROM pg_catalog.pg_attribute a WHERE attrelid = c.oid AND NOT attisdropped AND attacl IS NOT NULL ), E'\\n') AS "Column privileges",
+ pg_catalog.array_to_string(ARRAY( SELECT polname || CASE WHEN polroles <> '{0}' THEN E'\\n  to: ' || pg_catalog.array_to_string(
+   ARRAY( SELECT rolname FROM pg_catalog.pg_roles WHERE oid = ANY (polroles) ORDER BY 1 ), E', ') ELSE E'' END
+  FROM pg_catalog.pg_policy pol WHERE polrelid = c.oid), E'\\n') AS "Policies"
+ FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r','v','m','S','f','p') AND n.nspname !~ '^pg_' AND pg_catalog.pg_table_is_visible(c.oid) ORDER BY 1, 2""", True)
+ask("psql \\d index", """SELECT i.indisunique, i.indisprimary, i.indisclustered, i.indisvalid,
+ (NOT i.indimmediate) AND EXISTS (SELECT 1 FROM pg_catalog.pg_constraint WHERE conrelid = i.indrelid
+  AND conindid = i.indexrelid AND contype IN ('p','u','x') AND condeferrable) AS condeferrable,
+ i.indisreplident, i.indnullsnotdistinct, a.amname, c2.relname, pg_catalog.pg_get_expr(i.indpred, i.indrelid, true)
+ FROM pg_catalog.pg_index i, pg_catalog.pg_class c, pg_catalog.pg_class c2, pg_catalog.pg_am a
+ WHERE i.indexrelid = c.oid AND c.relname = 'profiles_pkey' AND c.relam = a.oid AND i.indrelid = c2.oid""", True)
+ask("psql \\dL", """SELECT l.lanname AS "Name", l.lanpltrusted AS "Trusted", d.description AS "Description" FROM pg_catalog.pg_language l
+ LEFT JOIN pg_catalog.pg_description d ON d.classoid = l.tableoid AND d.objoid = l.oid AND d.objsubid = 0
+ WHERE l.lanplcallfoid != 0 ORDER BY 1""")
+
+# -- keys taken apart: ADBC, pgAdmin and whoever else unnests their columns
+
+ask("ADBC get_objects", """WITH fk_unnest AS ( SELECT con.conname, 'FOREIGN KEY' AS contype, conrelid, UNNEST(con.conkey) AS conkey,
+  confrelid, UNNEST(con.confkey) AS confkey FROM pg_catalog.pg_constraint AS con
+  INNER JOIN pg_catalog.pg_class AS cls ON cls.oid = conrelid INNER JOIN pg_catalog.pg_namespace AS nsp ON nsp.oid = cls.relnamespace
+  WHERE con.contype = 'f' AND nsp.nspname = 'public' AND cls.relname = 'events' ),
+ fk_names AS ( SELECT fk_unnest.conname, fk_unnest.contype, fk_unnest.conkey, fk_unnest.confkey, attr.attname,
+  fnsp.nspname AS fschema, fcls.relname AS ftable, fattr.attname AS fattname FROM fk_unnest
+  INNER JOIN pg_catalog.pg_class AS cls ON cls.oid = fk_unnest.conrelid INNER JOIN pg_catalog.pg_class AS fcls ON fcls.oid = fk_unnest.confrelid
+  INNER JOIN pg_catalog.pg_namespace AS fnsp ON fnsp.oid = fcls.relnamespace
+  INNER JOIN pg_catalog.pg_attribute AS attr ON attr.attnum = fk_unnest.conkey AND attr.attrelid = fk_unnest.conrelid
+  LEFT JOIN pg_catalog.pg_attribute AS fattr ON fattr.attnum = fk_unnest.confkey AND fattr.attrelid = fk_unnest.confrelid ),
+ fkeys AS ( SELECT conname, contype, ARRAY_AGG(attname ORDER BY conkey) AS colnames, fschema, ftable,
+  ARRAY_AGG(fattname ORDER BY confkey) AS fcolnames FROM fk_names GROUP BY conname, contype, fschema, ftable ),
+ other_constraints AS ( SELECT con.conname, CASE con.contype WHEN 'c' THEN 'CHECK' WHEN 'u' THEN 'UNIQUE' WHEN 'p' THEN 'PRIMARY KEY' END AS contype,
+  ARRAY_AGG(attr.attname) AS colnames FROM pg_catalog.pg_constraint AS con CROSS JOIN UNNEST(conkey) AS conkeys
+  INNER JOIN pg_catalog.pg_class AS cls ON cls.oid = con.conrelid INNER JOIN pg_catalog.pg_namespace AS nsp ON nsp.oid = cls.relnamespace
+  INNER JOIN pg_catalog.pg_attribute AS attr ON attr.attnum = conkeys AND cls.oid = attr.attrelid
+  WHERE con.contype IN ('c', 'u', 'p') AND nsp.nspname = 'public' AND cls.relname = 'events' GROUP BY conname, contype )
+ SELECT conname, contype, colnames, fschema, ftable, fcolnames FROM fkeys
+ UNION ALL SELECT conname, contype, colnames, NULL, NULL, NULL FROM other_constraints""", True)
+ask("pgAdmin", """SELECT con.conname, a.attname, k.place FROM pg_constraint con
+ CROSS JOIN LATERAL unnest(con.conkey) WITH ORDINALITY AS k(attnum, place)
+ JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.attnum ORDER BY con.conname, k.place""", True)
+ask("many", """SELECT c.relname, u.attnum FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid, unnest(i.indkey) AS u(attnum)""", True)
+ask("many", """SELECT c.relname, (WITH s AS (SELECT n.oid AS id, n.nspname FROM pg_namespace n) SELECT nspname FROM s WHERE s.id = c.relnamespace) AS s
+ FROM pg_class c WHERE c.relname = 'profiles'""", True)
+
+# -- more of pgjdbc, Metabase, Npgsql, Power BI
+
+ask("pgjdbc getBestRowIdentifier", """SELECT a.attname, a.atttypid, atttypmod FROM pg_catalog.pg_class ct
+ JOIN pg_catalog.pg_attribute a ON (ct.oid = a.attrelid) JOIN pg_catalog.pg_namespace n ON (ct.relnamespace = n.oid)
+ JOIN (SELECT i.indexrelid, i.indrelid, i.indisprimary, information_schema._pg_expandarray(i.indkey) AS keys FROM pg_catalog.pg_index i) i
+ ON (a.attnum = (i.keys).x AND a.attrelid = i.indrelid) WHERE true AND n.nspname = 'public' AND ct.relname = 'profiles'
+ AND i.indisprimary ORDER BY a.attnum""", True)
+ask("pgjdbc getTablePrivileges", """SELECT n.nspname,c.relname,r.rolname,c.relacl, pg_catalog.pg_get_userbyid(c.relowner) FROM pg_catalog.pg_namespace n,
+ pg_catalog.pg_class c, pg_catalog.pg_roles r WHERE c.relnamespace = n.oid AND c.relowner = r.oid AND c.relkind IN ('r','p','v','m','f')
+ AND n.nspname = 'public' ORDER BY nspname, relname""", True)
+ask("pgjdbc getUDTs", """select null as type_cat, n.nspname as type_schem, t.typname as type_name, null as class_name,
+ CASE WHEN t.typtype='c' then 2002 else 2001 end as data_type, pg_catalog.obj_description(t.oid, 'pg_type') as remarks,
+ CASE WHEN t.typtype = 'd' then (select CASE when typname = 'text' then 12 else 1111 end from pg_type where oid=t.typbasetype) else null end as base_type
+ from pg_catalog.pg_type t, pg_catalog.pg_namespace n where t.typnamespace = n.oid and n.nspname != 'pg_catalog' and n.nspname != 'pg_toast'
+ and t.typtype IN ('c','d') order by data_type, type_schem, type_name""")
+ask("Metabase", """SELECT fk_ns.nspname AS "fk-table-schema", fk_table.relname AS "fk-table-name", fk_column.attname AS "fk-column-name",
+ pk_ns.nspname AS "pk-table-schema", pk_table.relname AS "pk-table-name", pk_column.attname AS "pk-column-name" FROM pg_constraint AS c
+ INNER JOIN pg_class AS fk_table ON c.conrelid = fk_table.oid INNER JOIN pg_namespace AS fk_ns ON c.connamespace = fk_ns.oid
+ INNER JOIN pg_attribute AS fk_column ON c.conrelid = fk_column.attrelid INNER JOIN pg_class AS pk_table ON c.confrelid = pk_table.oid
+ INNER JOIN pg_namespace AS pk_ns ON pk_table.relnamespace = pk_ns.oid INNER JOIN pg_attribute AS pk_column ON c.confrelid = pk_column.attrelid
+ WHERE fk_ns.nspname !~ '^information_schema|catalog_history|pg_' AND c.contype = 'f'::char AND fk_column.attnum = ANY(c.conkey)
+ AND pk_column.attnum = ANY(c.confkey) ORDER BY 1, 2, 3""", True)
+ask("Metabase", """SELECT tmp."table-schema", tmp."table-name", trim(both '"' from pg_catalog.pg_get_indexdef(tmp.ci_oid, tmp.pos, false)) AS "field-name"
+ FROM (SELECT n.nspname AS "table-schema", ct.relname AS "table-name", ci.oid AS ci_oid, (information_schema._pg_expandarray(i.indkey)).n AS pos
+ FROM pg_catalog.pg_class ct JOIN pg_catalog.pg_namespace n ON (ct.relnamespace = n.oid) JOIN pg_catalog.pg_index i ON (ct.oid = i.indrelid)
+ JOIN pg_catalog.pg_class ci ON (ci.oid = i.indexrelid) WHERE pg_catalog.pg_get_expr(i.indpred, i.indrelid) IS NULL
+ AND n.nspname !~ '^information_schema|catalog_history|pg_') AS tmp WHERE tmp.pos = 1""", True)
+ask("Npgsql", """SELECT table_catalog, table_schema, table_name, column_name, ordinal_position, column_default, is_nullable,
+ udt_name::regtype::text AS data_type, character_maximum_length, numeric_precision, numeric_scale, datetime_precision
+ FROM information_schema.columns WHERE table_schema = 'public' AND table_name = 'profiles'""", True)
+ask("Metabase", """SELECT DATE_TRUNC('month', "a"."entered_at") AS "month", COUNT(*) AS "count" FROM "audience"."win_back" AS "a"
+ WHERE ("a"."entered_at" >= timestamp with time zone '2025-01-01 00:00:00.000Z') GROUP BY DATE_TRUNC('month', "a"."entered_at") ORDER BY 1""", True)
+ask("Grafana", """SELECT floor(extract(epoch from entered_at)/3600)*3600 AS "time", count(*) AS n FROM audience.win_back
+ WHERE entered_at BETWEEN '2025-01-01T00:00:00Z' AND '2026-12-31T00:00:00Z' GROUP BY 1 ORDER BY 1""", True)
+ask("Tableau", """SELECT CAST(TRUNC(EXTRACT(YEAR FROM "win_back"."entered_at")) AS INTEGER) AS "yr:entered_at:ok", COUNT(DISTINCT "win_back"."profile_id") AS "ctd"
+ FROM "audience"."win_back" "win_back" GROUP BY 1""", True)
+ask("Power BI", """select "_"."country", count(1) as "a0" from (select "$Table"."country" as "country" from "public"."profiles" "$Table") "_"
+ group by "_"."country" order by "_"."country" limit 1001""", True)
+
 wanted = set(sys.argv[2:])
 failed = 0
 for tool, sql, rows, parameters in QUERIES:

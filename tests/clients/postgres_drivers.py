@@ -116,6 +116,8 @@ def every_type_through_asyncpg():
             raise AssertionError("two values for one parameter")
         except asyncpg.InterfaceError:
             pass
+        assert await c.fetchval("SELECT count(*) FROM generate_series(1, $1)", 41) == 41
+        assert await c.fetchval("SELECT sum(v) FROM generate_series($1::int, $2::bigint) t (v)", 1, 10) == 55
         assert await c.fetch("SELECT v FROM (VALUES (1), (2)) t (v) WHERE v = ANY($1::bigint[])", [2, 3]) == [(2,)]
         await c.execute("SET application_name = 'x'; SELECT 1")
         await c.reset()
@@ -155,7 +157,13 @@ def adbc_reads_binary_copies():
         assert cursor.fetch_arrow_table().num_rows == 10
         cursor.execute("SELECT CAST($1 AS BIGINT) + 1", parameters=(41,))
         assert cursor.fetchone() == (42,)
-        return str(c.adbc_get_table_schema("profiles", db_schema_filter="public").names[:3])
+        assert "profile_id" in c.adbc_get_table_schema("profiles", db_schema_filter="public").names
+        objects = c.adbc_get_objects(depth="all", db_schema_filter="public").read_all().to_pylist()
+        tables = {t["table_name"]: t for o in objects for s in o["catalog_db_schemas"] for t in s["db_schema_tables"]}
+        assert "profile_id" in [column["column_name"] for column in tables["profiles"]["table_columns"]], tables["profiles"]
+        keys = {key["constraint_type"]: key["constraint_column_names"] for key in tables["profiles"]["table_constraints"]}
+        assert keys == {"PRIMARY KEY": ["profile_id"]}, keys
+        assert ["profile_id"] in [key["constraint_column_names"] for key in tables["events"]["table_constraints"]]
 
 
 @check
@@ -374,7 +382,9 @@ def psql_describes_what_there_is():
     assert "win_back" in out
     assert "profiles" in psql("\\dt public.*") and "win_back" in psql("\\dv segment.*")
     for command in ["\\dS", "\\dn+", "\\l+", "\\du+", "\\df *.*", "\\dT", "\\dT+", "\\di *.*", "\\dC", "\\dx", "\\db",
-                    "\\dD", "\\dy", "\\dt+ *.*", "\\sv segment.win_back", "\\dconfig"]:
+                    "\\dD", "\\dy", "\\d+ public.profiles", "\\d+ segment.win_back", "\\d profiles_pkey", "\\dp", "\\dp audience.*",
+                    "\\dd", "\\dL", "\\dAp", "\\dconfig+ *", "\\dC+", "\\dD+", "\\dn+", "\\dv+ segment.*", "\\dE", "\\di+ *.*",
+                    "\\x \\\\ SELECT 1", "\\dt+ *.*", "\\sv segment.win_back", "\\dconfig"]:
         psql(command)
     assert psql("\\copy (SELECT 1 AS a, 2 AS b) TO STDOUT CSV HEADER") == "a,b\n1,2\n"
 

@@ -1,6 +1,7 @@
 //! PostgreSQL's ways to say things, put into DataFusion's, in the syntax tree.
 //!
-//! What a user means with her own tables is left alone but for [parameters](super::parameters). Statements about the
+//! What a user means with her own tables is left alone but for [parameters](super::parameters) and the
+//! [patterns](super::patterns) of times. Statements about the
 //! catalog, which no person writes, are changed wherever DataFusion would not understand them.
 
 use std::collections::HashSet;
@@ -15,8 +16,9 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::parameters::{Arrays, Casts};
+use super::patterns::Patterns;
 use super::tree::{call, call_of, cast, is_placeholder, string, string_of, unnested};
-use super::{catalog, subquery};
+use super::{catalog, lateral, subquery};
 
 /// Function that turns a name into a number: `pg_oid_of('regclass', 'public.profiles')`.
 pub(super) const OID_OF: &str = "pg_oid_of";
@@ -42,7 +44,7 @@ const SWITCHES: &[&str] = &[
 ];
 /// The columns of `pg_type` that are functions: their names here, their numbers to those who join them.
 const FUNCTION_COLUMNS: &[&str] =
-    &["typreceive", "typinput", "typoutput", "typsend", "typmodin", "typmodout"];
+    &["typreceive", "typinput", "typoutput", "typsend", "typmodin", "typmodout", "amproc"];
 
 /// Adapts a statement of which `text` is the text.
 pub(super) fn adapt(statement: &mut DFStatement, text: &str, casts: &[Option<&'static str>]) {
@@ -51,6 +53,7 @@ pub(super) fn adapt(statement: &mut DFStatement, text: &str, casts: &[Option<&'s
         let _ = VisitMut::visit(inner, &mut Casts(casts));
     }
     let _ = VisitMut::visit(inner, &mut Arrays);
+    let _ = VisitMut::visit(inner, &mut Patterns);
     if is_about_catalog(text) {
         let _ = VisitMut::visit(inner, &mut CatalogWords);
         if let SqlStatement::Query(query) = inner {
@@ -113,6 +116,11 @@ impl VisitorMut for CatalogWords {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let SetExpr::Select(select) = &mut *query.body {
+            lateral::unnest(select);
+            subquery::exists_as_counts(select);
+            subquery::name_tables(select);
+        }
         if visit_select(&mut query.body) {
             query.order_by = None;
         }
@@ -183,7 +191,7 @@ impl VisitorMut for CatalogWords {
 }
 
 /// `SELECT expr AS name`
-fn one_row(expr: Expr, name: Ident) -> Option<Query> {
+pub(super) fn one_row(expr: Expr, name: Ident) -> Option<Query> {
     let mut parser = DFParserBuilder::new("SELECT NULL AS one").build().ok()?;
     let Ok(DFStatement::Statement(statement)) = parser.parse_statement() else { return None };
     let SqlStatement::Query(mut query) = *statement else { return None };
@@ -532,8 +540,37 @@ fn order_of(query: &Query) -> Vec<datafusion::sql::sqlparser::ast::OrderByExpr> 
     }
 }
 
+/// `ARRAY (SELECT 'toast.' || x FROM unnest(list) x)`: the list, with something before each item.
+fn each_item(select: &Select) -> Option<Expr> {
+    let ([from], [SelectItem::UnnamedExpr(item)], None) =
+        (&select.from[..], &select.projection[..], &select.selection)
+    else {
+        return None;
+    };
+    let (name, list) = from.joins.is_empty().then(|| lateral::list_of(&from.relation)).flatten()?;
+    let is_item = |expr: &Expr| matches!(expr, Expr::Identifier(known) if known == name);
+    match item {
+        Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right }
+            if string_of(left).is_some() && is_item(right) =>
+        {
+            Some(call("pg_prefix_each", vec![(**left).clone(), list]))
+        }
+        item => is_item(item).then_some(list),
+    }
+}
+
 /// `ARRAY (SELECT …)`: its rows as an array.
 fn array_of_rows(mut query: Query) -> Expr {
+    if let SetExpr::Select(select) = &*query.body {
+        // What is asked of no rows need not be understood.
+        if subquery::reads_nothing(select) {
+            let texts = ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None);
+            return cast(super::tree::array_of(vec![]), DataType::Array(texts));
+        }
+        if let Some(list) = each_item(select) {
+            return list;
+        }
+    }
     let by_number = matches!(
         query.order_by.as_ref().map(|order| &order.kind),
         Some(OrderByKind::Expressions(exprs)) if exprs.iter().any(|expr| matches!(expr.expr, Expr::Value(_)))

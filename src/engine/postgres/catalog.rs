@@ -100,6 +100,7 @@ const EMPTY: &[(&str, &str)] = &[
         "pg_matviews",
         "schemaname:t matviewname:t matviewowner:t tablespace:t hasindexes:b ispopulated:b definition:t",
     ),
+    ("pg_parameter_acl", "oid:i parname:t paracl:t"),
     ("pg_policies", "schemaname:t tablename:t policyname:t permissive:t roles:t cmd:t qual:t with_check:t"),
     (
         "pg_prepared_statements",
@@ -186,7 +187,9 @@ const NUMBERS: &[(&str, i32)] = &[
     ("pg_index", 2610),
     ("pg_language", 2612),
     ("pg_namespace", 2615),
+    ("pg_opclass", 2616),
     ("pg_operator", 2617),
+    ("pg_opfamily", 2753),
     ("pg_proc", 1255),
     ("pg_publication", 6104),
     ("pg_rewrite", 2618),
@@ -195,10 +198,15 @@ const NUMBERS: &[(&str, i32)] = &[
     ("pg_type", 1247),
 ];
 
+/// The number of a table of this schema, where rows refer to it.
+pub(super) fn number_of(name: &str) -> Option<i32> {
+    NUMBERS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
+}
+
 /// The tables of this schema, as objects.
 pub(super) fn relations() -> Result<Vec<Relation>> {
     let relations = names().zip(12_000..).map(|(name, next)| {
-        let oid = NUMBERS.iter().find(|(known, _)| *known == name).map_or(next, |(_, number)| *number);
+        let oid = number_of(name).unwrap_or(next);
         Ok(Relation {
             oid,
             schema: NAME.to_owned(),

@@ -211,6 +211,7 @@ const FUNCTIONS: &[Entry] = &[
     ("pg_opclass_is_visible", bool, |call| Ok(call.always(true))),
     ("pg_operator_is_visible", bool, |call| Ok(call.always(true))),
     ("pg_opfamily_is_visible", bool, |call| Ok(call.always(true))),
+    ("pg_prefix_each", texts, prefix_each),
     ("pg_postmaster_start_time", instant, |call| Ok(call.no_moment())),
     ("pg_relation_filenode", int, |call| Ok(call.no_number())),
     ("pg_relation_filepath", text, |call| Ok(call.nothing())),
@@ -700,6 +701,26 @@ fn array_to_string(call: &Call<'_>) -> Result<ArrayRef> {
     Ok(Arc::new((0..call.rows).map(text).collect::<Result<StringArray>>()?))
 }
 
+/// The texts of a list, each with something before it.
+fn prefix_each(call: &Call<'_>) -> Result<ArrayRef> {
+    let prefixes = call.texts(0)?;
+    let items = cast(call.argument(1)?, &texts())?;
+    let items = items.as_list::<i32>();
+    let mut list = ListBuilder::new(StringBuilder::new());
+    for row in 0..call.rows {
+        if items.is_null(row) || prefixes.is_null(row) {
+            list.append(false);
+            continue;
+        }
+        let values = items.value(row);
+        for item in values.as_string::<i32>() {
+            list.values().append_option(item.map(|item| format!("{}{item}", prefixes.value(row))));
+        }
+        list.append(true);
+    }
+    Ok(Arc::new(list.finish()))
+}
+
 /// A list of numbers as one of numbers of objects.
 fn pg_oids(call: &Call<'_>) -> Result<ArrayRef> {
     let DataType::List(field) = oids() else { return exec_err!("no list") };
@@ -804,6 +825,7 @@ const PURE: &[&str] = &[
     "json_build_object",
     "pg_array_to_string",
     "pg_oids",
+    "pg_prefix_each",
     "pg_subscripts",
     "quote_ident",
     "quote_literal",

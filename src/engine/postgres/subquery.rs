@@ -8,19 +8,23 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, JoinOperator, Query, Select, SelectItem, SetExpr, TableFactor,
-    TableWithJoins, Value, Visit, VisitMut, Visitor, VisitorMut,
+    BinaryOperator, CaseWhen, Expr, GroupByExpr, Ident, JoinOperator, Query, Select, SelectItem, SetExpr,
+    TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Value, Visit, VisitMut, Visitor,
+    VisitorMut,
 };
 
 use super::adapt::has_aggregate;
 use super::catalog;
+use super::tree::call;
 
 /// What a subquery that is a value is replaced with; `None` where it may stay.
 pub(super) fn replacement(query: &mut Query) -> Option<Expr> {
-    // A query of its own that looks at the outer one: nobody but drivers asks so, about domains, of which there are none.
-    if query.with.is_some() {
+    // What is recursive and looks at the outer query cannot be taken apart. Drivers ask so about domains, of which there
+    // are none.
+    if query.with.as_ref().is_some_and(|with| with.recursive) {
         return Some(null());
     }
+    inline(query);
     let outer = {
         let SetExpr::Select(select) = &mut *query.body else { return None };
         if reads_nothing(select) && !select.projection.iter().any(is_aggregate) {
@@ -40,6 +44,120 @@ pub(super) fn replacement(query: &mut Query) -> Option<Expr> {
         conditions: vec![CaseWhen { condition: conjunction(outer)?, result }],
         else_result: None,
     })
+}
+
+/// Puts the named queries of `WITH` in a subquery's place where they are read: DataFusion plans them apart from the outer
+/// query, whose columns they may name.
+fn inline(query: &mut Query) {
+    let Some(with) = query.with.take() else { return };
+    for cte in with.cte_tables.into_iter().rev() {
+        let mut put =
+            Put { name: cte.alias.name.value.clone(), columns: cte.alias.columns.clone(), query: cte.query };
+        let _ = VisitMut::visit(&mut query.body, &mut put);
+    }
+}
+
+/// Puts a query where its name is read.
+struct Put {
+    name: String,
+    columns: Vec<TableAliasColumnDef>,
+    query: Box<Query>,
+}
+
+impl VisitorMut for Put {
+    type Break = ();
+
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        let TableFactor::Table { name, alias, args: None, .. } = &*factor else {
+            return ControlFlow::Continue(());
+        };
+        let is_read = match &name.0[..] {
+            [only] => only.as_ident().is_some_and(|only| only.value.eq_ignore_ascii_case(&self.name)),
+            _ => false,
+        };
+        if is_read {
+            let mut alias = alias.clone().unwrap_or_else(|| TableAlias {
+                explicit: true,
+                name: Ident::new(self.name.clone()),
+                columns: vec![],
+                at: None,
+            });
+            if alias.columns.is_empty() {
+                alias.columns = self.columns.clone();
+            }
+            let (subquery, alias) = (self.query.clone(), Some(alias));
+            *factor = TableFactor::Derived { lateral: false, subquery, alias, sample: None };
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether there are rows, as a value: DataFusion knows `EXISTS` as a condition only, and else their number.
+pub(super) fn exists_as_counts(select: &mut Select) {
+    struct Counts {
+        depth: usize,
+    }
+    impl VisitorMut for Counts {
+        type Break = ();
+        fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+            self.depth += 1;
+            ControlFlow::Continue(())
+        }
+        fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+            self.depth -= 1;
+            ControlFlow::Continue(())
+        }
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            if self.depth == 0
+                && let Expr::Exists { subquery, negated } = &mut *expr
+                && let SetExpr::Select(select) = &mut *subquery.body
+                && matches!(&select.group_by, GroupByExpr::Expressions(exprs, _) if exprs.is_empty())
+                && !select.projection.iter().any(is_aggregate)
+            {
+                let one = Expr::Value(Value::Number("1".to_owned(), false).into());
+                select.projection = vec![SelectItem::UnnamedExpr(call("count", vec![one]))];
+                select.distinct = None;
+                subquery.order_by = None;
+                subquery.limit_clause = None;
+                let op = if *negated { BinaryOperator::Eq } else { BinaryOperator::Gt };
+                let nothing = Expr::Value(Value::Number("0".to_owned(), false).into());
+                let count = Expr::Subquery(subquery.clone());
+                *expr = Expr::Nested(Box::new(Expr::BinaryOp {
+                    left: Box::new(count),
+                    op,
+                    right: Box::new(nothing),
+                }));
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let _ = VisitMut::visit(&mut select.projection, &mut Counts { depth: 0 });
+}
+
+/// Every row of PostgreSQL's knows the number of its table, in a column that no `*` shows.
+pub(super) fn name_tables(select: &mut Select) {
+    struct Numbers(HashMap<String, i32>);
+    impl VisitorMut for Numbers {
+        type Break = ();
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            if let Expr::CompoundIdentifier(parts) = &*expr
+                && parts.last().is_some_and(|last| last.value.eq_ignore_ascii_case("tableoid"))
+                && let Some(number) = head(expr).and_then(|table| self.0.get(&table))
+            {
+                *expr = Expr::Value(Value::Number(number.to_string(), false).into());
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let numbers = factors(select).filter_map(|factor| {
+        let TableFactor::Table { name, args: None, .. } = factor else { return None };
+        let table = name.0.last()?.as_ident()?.value.to_lowercase();
+        Some((name_of(factor)?, catalog::number_of(&table)?))
+    });
+    let numbers: HashMap<_, _> = numbers.collect();
+    if !numbers.is_empty() {
+        let _ = VisitMut::visit(select, &mut Numbers(numbers));
+    }
 }
 
 fn null() -> Expr {
@@ -113,7 +231,7 @@ fn conjunction(conjuncts: Vec<Expr>) -> Option<Expr> {
 }
 
 /// The table that a column says it is of.
-fn head(expr: &Expr) -> Option<String> {
+pub(super) fn head(expr: &Expr) -> Option<String> {
     match expr {
         // Before the column stands its table, and perhaps a schema before that.
         Expr::CompoundIdentifier(parts) => {
@@ -171,17 +289,22 @@ fn factors(select: &Select) -> impl Iterator<Item = &TableFactor> {
 
 /// The names by which a query's columns can say whose they are.
 fn aliases(select: &Select) -> Vec<String> {
-    let name = |factor: &TableFactor| match factor {
+    factors(select).filter_map(name_of).collect()
+}
+
+/// The name of a table in a query, in small letters.
+pub(super) fn name_of(factor: &TableFactor) -> Option<String> {
+    let name = match factor {
         TableFactor::Table { name, alias, .. } => {
             let own = name.0.last().and_then(|part| part.as_ident()).map(|part| part.value.clone());
             alias.as_ref().map(|alias| alias.name.value.clone()).or(own)
         }
-        TableFactor::Derived { alias, .. } | TableFactor::Function { alias, .. } => {
-            alias.as_ref().map(|alias| alias.name.value.clone())
-        }
+        TableFactor::Derived { alias, .. }
+        | TableFactor::Function { alias, .. }
+        | TableFactor::UNNEST { alias, .. } => alias.as_ref().map(|alias| alias.name.value.clone()),
         _ => None,
     };
-    factors(select).filter_map(name).map(|name| name.to_lowercase()).collect()
+    name.map(|name| name.to_lowercase())
 }
 
 /// Whether a query reads a table that is always empty, so that it has no rows.

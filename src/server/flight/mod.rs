@@ -29,7 +29,7 @@ use super::listener::{Connection, Listener};
 use super::{Shared, shown};
 
 use service::Service;
-use store::Store;
+use store::{Fetched, Store};
 
 /// How long a ticket can be fetched.
 const TICKET: Duration = Duration::from_secs(600);
@@ -37,6 +37,9 @@ const TICKET: Duration = Duration::from_secs(600);
 const IDLE: Duration = Duration::from_secs(3600);
 /// How many tickets, prepared statements and sessions there may be of each.
 const KEPT: usize = 20_000;
+/// How many tickets that were fetched already can be fetched again: drivers retry at once, or not at all, and each ticket
+/// holds a plan.
+const RETRIES: usize = 256;
 /// How many calls a connection may make at once.
 const CALLS: u32 = 256;
 /// How long a message of an error may be: it travels in a header.
@@ -54,6 +57,7 @@ pub(super) async fn serve(shared: Arc<Shared>, listener: Listener) -> Result<()>
         shared,
         sessions: Store::new(IDLE, KEPT),
         tickets: Store::new(TICKET, KEPT),
+        fetched: Fetched::new(RETRIES),
         prepared: Store::new(IDLE, KEPT),
         running: Arc::default(),
     };

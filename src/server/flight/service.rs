@@ -45,7 +45,7 @@ use crate::session::{CATALOG, PUBLIC};
 use crate::statement::Statement;
 
 use super::statement::{self, Listed, Rows, RunningTickets, Ticket};
-use super::store::Store;
+use super::store::{Fetched, Store};
 use super::{Peer, catalog, info, options, plain, status, unauthenticated};
 
 /// What a call returns.
@@ -61,6 +61,7 @@ pub(super) struct Service {
     /// By token.
     pub(super) sessions: Store<Session>,
     pub(super) tickets: Store<Offer>,
+    pub(super) fetched: Fetched,
     pub(super) prepared: Store<Prepared>,
     pub(super) running: RunningTickets,
 }
@@ -382,6 +383,9 @@ impl FlightSqlService for Service {
         let offer = self.tickets.get(&name).ok_or_else(unknown)?;
         if offer.owner != session.client().principal.name {
             return Err(unknown());
+        }
+        if let Some(oldest) = self.fetched.add(name.clone()) {
+            self.tickets.remove(&oldest);
         }
         let listed = Listed::new(Arc::clone(&self.running), name, offer.cancelled);
         let rows = statement::rows(offer.ticket, listed, self.limit()).await?;

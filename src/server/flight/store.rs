@@ -1,6 +1,6 @@
 //! Things that clients refer to by a name nobody can guess, for a while.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -63,9 +63,39 @@ impl<T: Clone> Store<T> {
     }
 }
 
+/// The names of what was used lately, so many of them.
+pub(super) struct Fetched {
+    limit: usize,
+    names: Mutex<VecDeque<String>>,
+}
+
+impl Fetched {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, names: Mutex::default() }
+    }
+
+    /// Adds a name; returns the one that is too old now.
+    pub(super) fn add(&self, name: String) -> Option<String> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is used again is new again.
+        names.retain(|known| *known != name);
+        names.push_back(name);
+        if names.len() > self.limit { names.pop_front() } else { None }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_oldest_name_goes() {
+        let fetched = Fetched::new(2);
+        let add = |name: &str| fetched.add(name.to_owned());
+        assert_eq!((add("a"), add("b"), add("a")), (None, None, None));
+        assert_eq!(add("c").as_deref(), Some("b"));
+        assert_eq!(add("b").as_deref(), Some("a"));
+    }
 
     #[test]
     fn things_go_with_their_time() {

@@ -399,6 +399,11 @@ async fn tickets_are_secret_and_end() {
     for _ in 0..2 {
         assert_eq!(ana.fetch(info.clone()).await.unwrap()[0].num_rows(), 1);
     }
+    // Not for ever: each holds a plan.
+    for _ in 0..300 {
+        ana.query("SELECT 1").await.unwrap();
+    }
+    assert!(ana.fetch(info).await.unwrap_err().contains("unknown or has expired"));
     for garbage in [&b""[..], b"garbage", b"\xff\xff\xff\xff"] {
         assert!(ana.0.do_get(Ticket::new(garbage.to_vec())).await.is_err());
     }
