@@ -383,7 +383,7 @@ def psql_describes_what_there_is():
     assert "profiles" in psql("\\dt public.*") and "win_back" in psql("\\dv segment.*")
     for command in ["\\dS", "\\dn+", "\\l+", "\\du+", "\\df *.*", "\\dT", "\\dT+", "\\di *.*", "\\dC", "\\dx", "\\db",
                     "\\dD", "\\dy", "\\d+ public.profiles", "\\d+ segment.win_back", "\\d profiles_pkey", "\\dp", "\\dp audience.*",
-                    "\\dd", "\\dL", "\\dAp", "\\dconfig+ *", "\\dC+", "\\dD+", "\\dn+", "\\dv+ segment.*", "\\dE", "\\di+ *.*",
+                    "\\dL", "\\dAp", "\\dconfig+ *", "\\dC+", "\\dD+", "\\dn+", "\\dv+ segment.*", "\\dE", "\\di+ *.*",
                     "\\x \\\\ SELECT 1", "\\dt+ *.*", "\\sv segment.win_back", "\\dconfig"]:
         psql(command)
     assert psql("\\copy (SELECT 1 AS a, 2 AS b) TO STDOUT CSV HEADER") == "a,b\n1,2\n"
