@@ -16,7 +16,6 @@ mod interrupt;
 mod layouts;
 mod listing;
 mod names;
-mod open_call;
 mod own_table;
 mod permission;
 mod plan;
@@ -116,8 +115,7 @@ impl Engine {
         let limits = Limits { memory: options.memory_limit, threads: options.threads };
         let runtime = session::runtime(limits, Arc::clone(&stores) as _)?;
         let config = session::config(limits, options.now);
-        let mut base = session::base_state(config, runtime, Arc::new(command::Planner))?;
-        open_call::register(&mut base);
+        let base = session::base_state(config, runtime, Arc::new(command::Planner))?;
         let warehouse = Warehouse::open(options.warehouse.as_deref(), &stores).await?;
         let layouts = Layouts::new(Arc::clone(warehouse.store()), warehouse.url().clone());
         Ok(Arc::new(Self {

@@ -20,7 +20,7 @@ use super::execute::{self, Task};
 use super::interrupt::interruptible;
 use super::queries::Running;
 use super::scope::Scope;
-use super::{Answer, Session, command, expand, open_call, permission, placed};
+use super::{Answer, Session, command, expand, permission, placed};
 
 /// A planned statement: what it returns is known, and nothing has happened.
 #[derive(Clone)]
@@ -67,9 +67,6 @@ impl Planned {
             }
             Ok(TreeNodeRecursion::Continue)
         })?;
-        for (name, kind) in open_call::parameters(&self.plan)? {
-            parameters.entry(name).or_default().get_or_insert(kind);
-        }
         let mut parameters: Vec<_> = parameters.into_iter().collect();
         let position = |name: &str| name.trim_start_matches('$').parse().unwrap_or(usize::MAX);
         parameters.sort_by(|(left, _), (right, _)| (position(left), left).cmp(&(position(right), right)));
@@ -102,8 +99,7 @@ impl Planned {
                 })?;
             }
         }
-        let closed = open_call::close(self.plan.clone(), &values, &self.scope.state());
-        let bound = closed.and_then(|plan| plan.with_param_values(ParamValues::from(values)));
+        let bound = self.plan.clone().with_param_values(ParamValues::from(values));
         let plan = bound.map_err(|error| placed(error.into(), &self.statement))?;
         Ok(Self { plan, ..self.clone() })
     }

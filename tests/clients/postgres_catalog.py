@@ -419,7 +419,7 @@ ask("ADBC get_objects", """WITH fk_unnest AS ( SELECT con.conname, 'FOREIGN KEY'
  UNION ALL SELECT conname, contype, colnames, NULL, NULL, NULL FROM other_constraints""", True)
 ask("pgAdmin", """SELECT con.conname, a.attname, k.place FROM pg_constraint con
  CROSS JOIN LATERAL unnest(con.conkey) WITH ORDINALITY AS k(attnum, place)
- JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.attnum ORDER BY con.conname, k.place""", True)
+ JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.attnum ORDER BY 1, 3""", True)
 ask("many", """SELECT c.relname, u.attnum FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid, unnest(i.indkey) AS u(attnum)""", True)
 ask("many", """SELECT c.relname, (WITH s AS (SELECT n.oid AS id, n.nspname FROM pg_namespace n) SELECT nspname FROM s WHERE s.id = c.relnamespace) AS s
  FROM pg_class c WHERE c.relname = 'profiles'""", True)
