@@ -208,9 +208,18 @@ async fn write(state: &SessionState, location: &str, rows: SendableRecordBatchSt
     let once = Arc::new(Once { schema: Arc::clone(&schema), rows: Mutex::new(Some(rows)) });
     let table = StreamingTable::try_new(schema, vec![once])?;
     let plan = LogicalPlanBuilder::scan("rows", provider_as_source(Arc::new(table)), None)?.build()?;
-    let written = DataFrame::new(state.clone(), plan)
-        .write_parquet(location, DataFrameWriteOptions::new(), None)
-        .await?;
+    write_files(DataFrame::new(state.clone(), plan), location).await
+}
+
+/// Writes the files of a table and says how many rows they have. Of no rows there is no file: then the folder, where there
+/// are folders, tells an empty table from one that has vanished.
+pub(super) async fn write_files(rows: DataFrame, location: &str) -> Result<u64> {
+    let written = rows.write_parquet(location, DataFrameWriteOptions::new(), None).await?;
+    let url = datafusion::datasource::listing::ListingTableUrl::parse(location)?;
+    if let Ok(folder) = url.get_url().to_file_path() {
+        let made = tokio::fs::create_dir_all(&folder).await;
+        made.map_err(|error| crate::error::from_io(&folder.display().to_string(), error))?;
+    }
     let counts = written.iter().filter(|batch| batch.num_columns() > 0 && batch.num_rows() > 0);
     Ok(counts.map(|batch| batch.column(0).as_primitive::<UInt64Type>().value(0)).sum())
 }

@@ -52,7 +52,7 @@ def models_are_built_and_tested():
         members = cursor.fetchone()[0]
         cursor.execute("SELECT count(*) FROM audience.win_back")
         assert cursor.fetchone() == (members,)
-        cursor.execute("SELECT count(*) > 0, min(members) > 10 FROM win_back_countries")
+        cursor.execute("SELECT count(*) > 0, min(members) > 1 FROM win_back_countries")
         assert cursor.fetchone() == (True, True)
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE 'win_back%'")
         assert cursor.fetchall() == [("win_back_countries",)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::common::TableReference;
-use datafusion::dataframe::{DataFrame, DataFrameWriteOptions};
+use datafusion::dataframe::DataFrame;
 use datafusion::logical_expr::{CreateMemoryTable, DdlStatement};
 use datafusion::sql::parser::Statement as DFStatement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use crate::diagnostic::{Diagnostic, Kind, Span};
 use crate::engine::Session;
 use crate::engine::entry::Relation;
+use crate::engine::ingest::write_files;
 use crate::engine::scope::{Scope, public_name};
 use crate::error::Result;
 use crate::segment::Name;
@@ -111,8 +112,7 @@ async fn write_table(
     let location = session.engine.table_location(name);
     let plan = create.input.as_ref().clone();
     let schema = Arc::clone(plan.schema().inner());
-    let frame = DataFrame::new(scope.state(), plan);
-    frame.write_parquet(&location, DataFrameWriteOptions::new(), None).await?;
+    write_files(DataFrame::new(scope.state(), plan), &location).await?;
     Ok(source::Table {
         name: name.to_owned(),
         format: source::Format::Parquet,
