@@ -59,7 +59,8 @@ class Clients:
             ("SELECT p.country, count(*) FROM audience.win_back a JOIN profiles p USING (profile_id) GROUP BY p.country", None,
              lambda rows: sum(row[1] for row in rows) == self.members),
             ("SELECT table_schema, table_name FROM information_schema.tables", None, lambda rows: len(rows) > 10),
-            ("SELECT profile_id, email, points FROM profiles LIMIT %d" % n, None, lambda rows: len(rows) == n),
+            ("SELECT profile_id, email, points FROM profiles LIMIT %d" % n, None,
+             lambda rows: len(rows) == min(n, sum(self.tiers.values()))),
         ])
 
     def work(self, seed):
