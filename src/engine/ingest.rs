@@ -11,6 +11,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::dataframe::{DataFrame, DataFrameWriteOptions};
+use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::datasource::provider_as_source;
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
@@ -22,7 +23,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 
 use crate::diagnostic::{Diagnostic, Kind};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, from_io};
 use crate::session::PUBLIC;
 use crate::source;
 use crate::warehouse;
@@ -215,10 +216,10 @@ async fn write(state: &SessionState, location: &str, rows: SendableRecordBatchSt
 /// are folders, tells an empty table from one that has vanished.
 pub(super) async fn write_files(rows: DataFrame, location: &str) -> Result<u64> {
     let written = rows.write_parquet(location, DataFrameWriteOptions::new(), None).await?;
-    let url = datafusion::datasource::listing::ListingTableUrl::parse(location)?;
+    let url = ListingTableUrl::parse(location)?;
     if let Ok(folder) = url.get_url().to_file_path() {
         let made = tokio::fs::create_dir_all(&folder).await;
-        made.map_err(|error| crate::error::from_io(&folder.display().to_string(), error))?;
+        made.map_err(|error| from_io(&folder.display().to_string(), error))?;
     }
     let counts = written.iter().filter(|batch| batch.num_columns() > 0 && batch.num_rows() > 0);
     Ok(counts.map(|batch| batch.column(0).as_primitive::<UInt64Type>().value(0)).sum())
@@ -226,7 +227,7 @@ pub(super) async fn write_files(rows: DataFrame, location: &str) -> Result<u64> 
 
 /// Removes what was written for nothing. What cannot be removed is never read.
 async fn discard(state: &SessionState, location: &str) {
-    let Ok(url) = datafusion::datasource::listing::ListingTableUrl::parse(location) else { return };
+    let Ok(url) = ListingTableUrl::parse(location) else { return };
     let Ok(store) = state.runtime_env().object_store(&url) else { return };
     let mut files = store.list(Some(url.prefix()));
     while let Ok(Some(file)) = files.try_next().await {
