@@ -19,10 +19,10 @@ const MAX_LEAST: i64 = 4096;
 const MAX_GROUP_LEAVES: usize = 64;
 
 /// Aggregates for which events where none of their conditions holds make no difference.
-const MATCHING: [&str; 2] = ["did_then", "did_without"];
+const MATCHING: [&str; 4] = ["did_then", "did_without", "sequence_steps", "sequence_linked"];
 
 /// Aggregates whose arguments that are boolean are conditions on events.
-const CONDITIONED: [&str; 8] = [
+const CONDITIONED: [&str; 10] = [
     "did_then",
     "did_without",
     "window_funnel",
@@ -30,6 +30,8 @@ const CONDITIONED: [&str; 8] = [
     "sequence_count",
     "sequence_match_events",
     "retention",
+    "sequence_steps",
+    "sequence_linked",
     "steps_in_order",
 ];
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement as DFStatement};
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Query, Statement as SqlStatement, TableFactor, Value, Visit,
-    VisitMut, Visitor, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, Query, Statement as SqlStatement, TableFactor, Value, Visitor,
+    VisitorMut,
 };
 
 use crate::diagnostic::{Diagnostic, Kind, Source, Span, offset_of};
@@ -17,6 +17,7 @@ use crate::segment::{Language, Segment};
 use crate::statement::{Dialect, RECURSION_LIMIT, Statement, quote_string};
 
 use super::scope::{Scope, parse_rule};
+use super::visit;
 
 const NAME: &str = "matching";
 
@@ -28,7 +29,7 @@ pub(super) async fn matching(
 ) -> Result<DFStatement> {
     let Some(inner) = query_of(&mut sql) else { return Ok(sql) };
     let mut calls = Calls::default();
-    let _ = Visit::visit(inner, &mut calls);
+    let _ = visit::read(inner, &mut calls);
     if calls.0.is_empty() {
         return Ok(sql);
     }
@@ -37,7 +38,7 @@ pub(super) async fn matching(
         let query = expand(&call, scope, statement).await?;
         queries.insert(call.text, query);
     }
-    let _ = VisitMut::visit(inner, &mut Replace(queries));
+    let _ = visit::change(inner, &mut Replace(queries));
     Ok(sql)
 }
 
@@ -45,12 +46,12 @@ pub(super) async fn matching(
 pub(super) fn number_parameters(mut sql: DFStatement) -> DFStatement {
     let Some(inner) = query_of(&mut sql) else { return sql };
     let mut found = Parameters::default();
-    let _ = Visit::visit(inner, &mut found);
+    let _ = visit::read(inner, &mut found);
     if found.0.is_empty() {
         return sql;
     }
     found.0.sort_unstable();
-    let _ = VisitMut::visit(inner, &mut found);
+    let _ = visit::change(inner, &mut found);
     sql
 }
 

@@ -26,6 +26,7 @@ mod scope;
 mod system;
 mod tables;
 mod translate;
+mod visit;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

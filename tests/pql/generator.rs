@@ -333,7 +333,7 @@ impl Generator {
         let mut steps = vec![];
         let mut labels = 0;
         let before = self.variables.len();
-        for at in 0..=self.random.below(3) {
+        for _ in 0..=self.random.below(3) {
             let label = self.name();
             let what = self.within(Kind::Event, |g| g.condition(depth - 1));
             let mut step = format!("{label}: what({what})");
@@ -350,7 +350,6 @@ impl Generator {
                 self.variables.push((label, Kind::Event));
                 labels += 1;
             }
-            let _ = at;
             steps.push(step);
         }
         self.variables.truncate(before);

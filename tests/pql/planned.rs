@@ -175,20 +175,38 @@ const CHAINS: &[(&str, &str)] = &[
     ("a: what(true), b: what(true) when(<= 90000000 milliseconds after a)", "INTERVAL '1 days 1 hours'"),
     ("a: what(true), b: what(true) when(<= 9000 years after a)", "did_then("),
     ("a: what(true), b: what(true) when(<= 9000000 hours after a)", "did_then("),
-    ("a: what(true), b: what(true) when(< 9 days after a)", "array_any_match("),
-    ("a: what(true), b: what(true) when(<= 9 days before a)", "array_any_match("),
+    (
+        "a: what(true), b: what(true) when(< 9 days after a)",
+        "'2.timestamp >= 1.timestamp AND 2.timestamp < 1.value'",
+    ),
+    ("a: what(true), b: what(true) when(<= 9 days before a)", "sequence_linked("),
     (
         "a: what(true), b: what(channel = a.channel) when(<= 9 days after a)",
         "GROUP BY events.profile_id, events.channel",
     ),
     ("a: what(channel = \"web\"), b: what(a._acme.sessionId = _acme.sessionId and true)", "did_then("),
-    ("a: what(true), b: what(channel = a.eventType)", "array_any_match("),
-    ("a: what(true), b: what(channel = a.channel and eventType = a.eventType)", "array_any_match("),
-    ("a: what(true), b: what(channel != a.channel)", "array_any_match("),
-    ("a: what(true), b: what(timestamp = a.timestamp)", "array_any_match("),
-    ("a: what(true), b: what(true) when(<= 9 days after a), c: what(true)", "array_any_match("),
-    ("a: what(true) count(2), b: what(true)", "steps_in_order("),
-    ("a: what(true), b: what(true), c: what(true)", "steps_in_order("),
+    ("a: what(true), b: what(channel = a.eventType)", "'2.channel = 1.eventType'"),
+    ("a: what(true), b: what(channel = a.channel and eventType = a.eventType)", "sequence_linked("),
+    ("a: what(true), b: what(channel != a.channel)", "'2.channel <> 1.channel'"),
+    ("a: what(true), b: what(not (channel = a.channel))", "'NOT (2.channel = 1.channel)'"),
+    ("a: what(true), b: what(channel = a.channel or eventType = a.eventType)", " OR "),
+    (
+        "a: what(true), b: what(channel = \"web\" or eventType = a.eventType)",
+        "'(2.value OR 2.eventType = ",
+    ),
+    ("a: what(true), b: what(a.channel = \"web\")", "sequence_steps("),
+    ("a: what(true), b: what(a.channel.isNull() and eventType = a.channel)", "sequence_linked("),
+    ("a: what(true), b: what(timestamp = a.timestamp)", "sequence_linked("),
+    (
+        "a: what(true), b: what(channel = a.channel) when(<= 9 days after a), c: what(eventType = b.eventType)",
+        "AND 3.eventType = 2.eventType'",
+    ),
+    ("a: what(true), b: what(true) count(2), c: what(channel = a.channel) count(2)", "sequence_linked("),
+    ("a: what(true), b: what(a.channel.equals(channel, false))", "sequence_linked("),
+    ("a: what(true) count(2), b: what(true)", "sequence_steps("),
+    ("a: what(true), b: what(true), c: what(true)", "sequence_steps("),
+    // What one side takes from both events is asked event by event.
+    ("a: what(true), b: what((a.timestamp).getYear() + timestamp.getYear() > 4000)", "array_any_match("),
 ];
 
 #[tokio::test]

@@ -12,8 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampSecondArray,
+    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, StructArray,
+    TimestampSecondArray,
 };
+use arrow::datatypes::{DataType, Field};
 use coterie_udfs::kernel::did::{did_then, did_without};
 use coterie_udfs::kernel::events::Grouped;
 use coterie_udfs::kernel::funnel::Funnel;
@@ -142,6 +144,15 @@ fn arguments(name: &str, n_rows: usize) -> Option<Vec<Arg>> {
         || column(Arc::new(masks.iter().map(|mask| Some(f64::from(*mask))).collect::<Float64Array>()));
     let number = |number: i64| Arg::Literal(ScalarValue::from(number));
     let text = |text: &str| Arg::Literal(ScalarValue::from(text));
+    let ones = || {
+        let ones = vec![ScalarValue::from(1_i64); CONDITIONS as usize];
+        Arg::Literal(ScalarValue::List(ScalarValue::new_list(&ones, &DataType::Int64, true)))
+    };
+    let fields = || {
+        let value: ArrayRef = Arc::new(values(&masks));
+        let field = Arc::new(Field::new("value", value.data_type().clone(), true));
+        column(Arc::new(StructArray::from(vec![(field, value)])))
+    };
     let moment = || Arg::Literal(ScalarValue::TimestampSecond(Some(0), None));
     Some(match name {
         "window_funnel" => [number(3600), ts()].into_iter().chain(conditions()).collect(),
@@ -150,6 +161,11 @@ fn arguments(name: &str, n_rows: usize) -> Option<Vec<Arg>> {
         }
         "sequence_next_node" => {
             let constants = [text("forward"), text("first_match"), ts(), value()];
+            constants.into_iter().chain(conditions()).collect()
+        }
+        "sequence_steps" => [ones(), ts()].into_iter().chain(conditions()).collect(),
+        "sequence_linked" => {
+            let constants = [ones(), text("2.value = 1.value AND 3.value = 2.value"), ts(), fields()];
             constants.into_iter().chain(conditions()).collect()
         }
         "did_then" => vec![ts(), condition(0), condition(1), number(3600)],

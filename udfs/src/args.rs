@@ -1,6 +1,8 @@
 //! What functions say about arguments they cannot take, in one wording.
 
-use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use datafusion::common::{DataFusionError, Result, plan_datafusion_err, plan_err};
 
 /// The error for an argument the function does not take; `expected` says what would do.
@@ -27,6 +29,17 @@ pub(crate) fn coerce_integer(function: &str, argument: &str, found: &DataType) -
         integer if integer.is_integer() || integer.is_null() => Ok(DataType::Int64),
         found => Err(wrong_type(function, argument, "a whole number", found)),
     }
+}
+
+/// The type of how many of something each step needs.
+pub(crate) fn coerce_counts(function: &str, found: &DataType) -> Result<DataType> {
+    match found {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _)
+            if plain(item.data_type()).is_integer() => {}
+        DataType::Null => {}
+        _ => return Err(wrong_type(function, "counts", "an array of whole numbers", found)),
+    }
+    Ok(DataType::List(Arc::new(Field::new_list_field(DataType::Int64, true))))
 }
 
 /// Wrong number of arguments.

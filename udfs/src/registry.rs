@@ -66,6 +66,8 @@ pub fn all_aggregate() -> Vec<Arc<AggregateUDF>> {
         aggregate::sequence_count::sequence_count_udaf(),
         aggregate::sequence_match_events::sequence_match_events_udaf(),
         aggregate::sequence_next_node::sequence_next_node_udaf(),
+        aggregate::sequence_steps::sequence_steps_udaf(),
+        aggregate::sequence_linked::sequence_linked_udaf(),
         // retention
         aggregate::retention::retention_udaf(),
         aggregate::cohort_retention::cohort_retention_udaf(),

@@ -12,9 +12,10 @@ use datafusion::sql::sqlparser::ast::{
     AccessExpr, ArrayElemTypeDef, BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause,
     ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement as SqlStatement,
-    TableAliasColumnDef, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut,
+    TableAliasColumnDef, TableFactor, Value, Visitor, VisitorMut,
 };
 
+use super::super::visit;
 use super::parameters::{Arrays, Casts};
 use super::patterns::Patterns;
 use super::tree::{call, call_of, cast, is_placeholder, string, string_of, unnested};
@@ -50,12 +51,12 @@ const FUNCTION_COLUMNS: &[&str] =
 pub(super) fn adapt(statement: &mut DFStatement, text: &str, casts: &[Option<&'static str>]) {
     let Some(inner) = inner(statement) else { return };
     if casts.iter().any(Option::is_some) {
-        let _ = VisitMut::visit(inner, &mut Casts(casts));
+        let _ = visit::change(inner, &mut Casts(casts));
     }
-    let _ = VisitMut::visit(inner, &mut Arrays);
-    let _ = VisitMut::visit(inner, &mut Patterns);
+    let _ = visit::change(inner, &mut Arrays);
+    let _ = visit::change(inner, &mut Patterns);
     if is_about_catalog(text) {
-        let _ = VisitMut::visit(inner, &mut CatalogWords);
+        let _ = visit::change(inner, &mut CatalogWords);
         if let SqlStatement::Query(query) = inner {
             name_columns(query);
         }
@@ -503,7 +504,7 @@ pub(super) fn has_aggregate(expr: &Expr) -> bool {
             }
         }
     }
-    Visit::visit(expr, &mut Look::default()).is_break()
+    visit::read(expr, &mut Look::default()).is_break()
 }
 
 /// A subquery as a value returns one row at most: DataFusion believes that of an aggregate only.
@@ -679,7 +680,7 @@ fn nothing(select: &mut Select) -> bool {
     if !subquery::reads_nothing(select)
         || !select.projection.iter().all(is_plain)
         || !is_ungrouped
-        || Visit::visit(&*select, &mut Look).is_continue()
+        || visit::read(&*select, &mut Look).is_continue()
     {
         return false;
     }

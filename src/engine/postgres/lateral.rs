@@ -12,10 +12,10 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, Ident, JoinConstraint, JoinOperator, Select,
-    SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, Visit, VisitMut, Visitor,
-    VisitorMut,
+    SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, Visitor, VisitorMut,
 };
 
+use super::super::visit;
 use super::subquery::{head, name_of};
 use super::tree::call;
 
@@ -198,7 +198,7 @@ fn owner(list: &Expr) -> Owner {
         }
     }
     let mut look = Look(Owner::Nobody);
-    let _ = Visit::visit(list, &mut look);
+    let _ = visit::read(list, &mut look);
     look.0
 }
 
@@ -218,5 +218,5 @@ fn rename(select: &mut Select, unnested: &Unnested, owner: &Ident) {
             ControlFlow::Continue(())
         }
     }
-    let _ = VisitMut::visit(select, &mut Rename(unnested, owner));
+    let _ = visit::change(select, &mut Rename(unnested, owner));
 }

@@ -4,9 +4,10 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement as DFStatement;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, Expr, UnaryOperator, Value, Visit, Visitor, VisitorMut,
+    BinaryOperator, DataType, Expr, UnaryOperator, Value, Visitor, VisitorMut,
 };
 
+use super::super::visit;
 use super::tree::{array_of, call, cast, is_placeholder, string, string_of, type_named, unnested};
 use super::{functions, types};
 
@@ -42,7 +43,7 @@ pub(super) fn types(statement: &DFStatement) -> Vec<u32> {
     }
     let mut look = Look(vec![]);
     let DFStatement::Statement(inner) = statement else { return vec![] };
-    let _ = Visit::visit(&**inner, &mut look);
+    let _ = visit::read(&**inner, &mut look);
     look.0
 }
 

@@ -9,10 +9,10 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, GroupByExpr, Ident, JoinOperator, Query, Select, SelectItem, SetExpr,
-    TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Value, Visit, VisitMut, Visitor,
-    VisitorMut,
+    TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Value, Visitor, VisitorMut,
 };
 
+use super::super::visit;
 use super::adapt::has_aggregate;
 use super::catalog;
 use super::tree::call;
@@ -53,7 +53,7 @@ fn inline(query: &mut Query) {
     for cte in with.cte_tables.into_iter().rev() {
         let mut put =
             Put { name: cte.alias.name.value.clone(), columns: cte.alias.columns.clone(), query: cte.query };
-        let _ = VisitMut::visit(&mut query.body, &mut put);
+        let _ = visit::change(&mut query.body, &mut put);
     }
 }
 
@@ -131,7 +131,7 @@ pub(super) fn exists_as_counts(select: &mut Select) {
             ControlFlow::Continue(())
         }
     }
-    let _ = VisitMut::visit(&mut select.projection, &mut Counts { depth: 0 });
+    let _ = visit::change(&mut select.projection, &mut Counts { depth: 0 });
 }
 
 /// Every row of PostgreSQL's knows the number of its table, in a column that no `*` shows.
@@ -156,7 +156,7 @@ pub(super) fn name_tables(select: &mut Select) {
     });
     let numbers: HashMap<_, _> = numbers.collect();
     if !numbers.is_empty() {
-        let _ = VisitMut::visit(select, &mut Numbers(numbers));
+        let _ = visit::change(select, &mut Numbers(numbers));
     }
 }
 
@@ -202,7 +202,7 @@ fn pull(select: &mut Select) -> Vec<Expr> {
             outer.push(conjunct);
             continue;
         }
-        let _ = VisitMut::visit(&mut conjunct, &mut Replace(&same));
+        let _ = visit::change(&mut conjunct, &mut Replace(&same));
         equalities.push(conjunct);
     }
     select.selection = conjunction(equalities);
@@ -261,7 +261,7 @@ fn columns(expr: &Expr, inner: &[String]) -> (bool, bool) {
         }
     }
     let mut look = Look(inner, false, false);
-    let _ = Visit::visit(expr, &mut look);
+    let _ = visit::read(expr, &mut look);
     (look.1, look.2)
 }
 

@@ -1,5 +1,6 @@
-//! Chains. One step is a count, one event after another `did_then`, several steps without labels one ordered pass;
-//! labels nest: for each match of a step, look for a later match of the next.
+//! Chains. One step is a count, one event after another `did_then`, other steps of events one ordered aggregate. Over
+//! lists, steps without labels are `steps_in_order`; labels nest: for each match of a step, look for a later match of
+//! the next.
 
 use arrow::datatypes::DataType;
 
@@ -10,6 +11,7 @@ use super::super::ast::{Comparison, Direction};
 use super::super::typed::{self, ConstraintBody, Count, Step, Time, Variable};
 use super::super::types::Type;
 use super::each::conjuncts;
+use super::steps::counts;
 use super::{Element, Lowered, Lowering, Stop, Stream, Value, calendar, sql};
 
 impl Lowering<'_> {
@@ -18,10 +20,13 @@ impl Lowering<'_> {
         if let [step] = steps {
             return self.one_step(value, source, step);
         }
-        if let Value::Events(stream) = &value
-            && let Some(then) = self.one_then_another(stream, steps)?
-        {
-            return Ok(then);
+        if let Value::Events(stream) = &value {
+            if let Some(then) = self.one_then_another(stream, steps)? {
+                return Ok(then);
+            }
+            if let Some(taken) = self.steps_taken(stream, steps)? {
+                return Ok(taken);
+            }
         }
         if uses_labels(steps) {
             self.labelled(&value, source, steps)
@@ -54,35 +59,12 @@ impl Lowering<'_> {
 
     /// Steps without labels: the earliest match of each step is the best.
     fn in_order(&mut self, source: Value, of: &typed::Expr, steps: &[Step]) -> Lowered<Expr> {
-        if let Value::Events(stream) = &source {
-            match self.in_order_of_events(stream, steps) {
-                Err(Stop::Blocked) if !self.in_event => {}
-                result => return result,
-            }
-        }
         let list = self.native(source, of)?;
         let param = self.param();
         let element = Value::Sql(Expr::column([param.clone()]));
         let matches = self.matches(&element, steps)?;
         let events = Expr::call("array_transform", vec![list, sql::lambda(&param, matches)]);
         Ok(Expr::call("steps_in_order", vec![events, counts(steps)]))
-    }
-
-    fn in_order_of_events(&mut self, stream: &Stream, steps: &[Step]) -> Lowered<Expr> {
-        let element = match &stream.element {
-            Element::Event => Value::Event,
-            Element::Sql(value) => Value::Sql(value.clone()),
-            Element::Flat(_) => return Err(Stop::Blocked),
-        };
-        let (matches, any) = self.about_event(|lowering| {
-            let matches = lowering.matches(&element, steps)?;
-            let any = steps.iter().map(|step| Ok(sql::and(lowering.step_conditions(&element, step)?)));
-            Ok((matches, sql::or(any.collect::<Lowered<Vec<_>>>()?)))
-        })?;
-        let mut conditions = stream.conditions.clone();
-        conditions.push(any);
-        let events = sql::called(sql::aggregate("array_agg", vec![matches], &conditions));
-        Ok(sql::two_valued(Expr::call("steps_in_order", vec![events, counts(steps)])))
     }
 
     /// Two steps by the events' timestamp, the second at most some time after the first: `did_then`; of events that have
@@ -170,7 +152,7 @@ impl Lowering<'_> {
     }
 
     /// The conditions of a step on an element.
-    fn step_conditions(&mut self, element: &Value, step: &Step) -> Lowered<Vec<Expr>> {
+    pub(super) fn step_conditions(&mut self, element: &Value, step: &Step) -> Lowered<Vec<Expr>> {
         self.bind(step.variable, element.clone());
         step.conditions.iter().map(|condition| self.condition(condition)).collect()
     }
@@ -277,13 +259,6 @@ fn is_same_field(left: &typed::Expr, of_left: Variable, right: &typed::Expr, of_
         (typed::Node::Variable(left), typed::Node::Variable(right)) => (*left, *right) == (of_left, of_right),
         _ => false,
     }
-}
-
-fn counts(steps: &[Step]) -> Expr {
-    let count = |step: &Step| match step.count {
-        Count::AtLeast(number) | Count::Compare(_, number) => sql::number(number),
-    };
-    sql::list(steps.iter().map(count).collect())
 }
 
 /// Whether some step uses the label of an earlier one.

@@ -18,6 +18,7 @@ mod map;
 mod occurs;
 mod quantifier;
 mod sql;
+mod steps;
 mod stream;
 
 use std::collections::{BTreeSet, HashMap};
@@ -135,8 +136,13 @@ impl<'a> Lowering<'a> {
     }
 
     fn event_column(&self, name: &str) -> Expr {
+        Expr::column([self.event_alias(), name.to_owned()])
+    }
+
+    /// The name that columns of events have in front.
+    fn event_alias(&self) -> String {
         let table = self.context.store.store.events.first().map(|events| alias(&events.table));
-        Expr::column([table.unwrap_or_default(), name.to_owned()])
+        table.unwrap_or_default()
     }
 
     /// A name for a lambda's parameter that nothing else has.

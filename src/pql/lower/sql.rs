@@ -184,7 +184,8 @@ pub(super) fn is_small(expr: &Expr) -> bool {
 }
 
 /// The aggregates that lowering writes.
-const AGGREGATES: &[&str] = &["count", "sum", "avg", "min", "max", "array_agg", "first_value"];
+const AGGREGATES: &[&str] =
+    &["count", "sum", "avg", "min", "max", "array_agg", "first_value", "sequence_steps", "sequence_linked"];
 
 /// Whether an expression means the same inside an aggregate: it has no aggregate of its own, and no parameter of a
 /// lambda around it.

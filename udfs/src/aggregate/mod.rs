@@ -14,6 +14,7 @@
 //! | `list` | lists as answers and as states |
 //! | `values` | values of any type as numbers |
 //! | `pattern` | the arguments of the functions that take a pattern |
+//! | `steps` | the arguments of the functions whose steps need several rows |
 
 pub(crate) mod bitmap;
 pub(crate) mod call;
@@ -23,6 +24,7 @@ pub(crate) mod list;
 pub(crate) mod masks;
 pub(crate) mod pattern;
 pub(crate) mod sketch;
+pub(crate) mod steps;
 pub(crate) mod summary;
 pub(crate) mod valued;
 pub(crate) mod values;
@@ -43,9 +45,11 @@ pub mod most_frequent;
 pub mod nth_time;
 pub mod retention;
 pub mod sequence_count;
+pub mod sequence_linked;
 pub mod sequence_match;
 pub mod sequence_match_events;
 pub mod sequence_next_node;
+pub mod sequence_steps;
 pub mod session_count;
 pub mod session_durations;
 pub mod theta_intersect_agg;

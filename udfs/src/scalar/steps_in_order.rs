@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StructArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Fields, Int64Type};
+use arrow::datatypes::{DataType, Fields, Int64Type};
 use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
 
 use super::function::{Function, scalar_udf};
-use crate::args::{plain, wrong_arity, wrong_type};
+use crate::args::{coerce_counts, plain, wrong_arity, wrong_type};
 
 /// `steps_in_order(events, counts)`
 pub fn steps_in_order_udf() -> Arc<ScalarUDF> {
@@ -77,13 +77,7 @@ impl Function for StepsInOrder {
                 return Err(wrong_type(Self::NAME, "events", expected, events));
             }
         };
-        match counts {
-            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _)
-                if plain(item.data_type()).is_integer() => {}
-            DataType::Null => {}
-            _ => return Err(wrong_type(Self::NAME, "counts", "an array of whole numbers", counts)),
-        }
-        let counts = DataType::List(Arc::new(Field::new_list_field(DataType::Int64, true)));
+        let counts = coerce_counts(Self::NAME, counts)?;
         Ok(vec![DataType::List(Arc::clone(item)), counts])
     }
 

@@ -24,6 +24,8 @@ const CALLS: &[(&str, &str, &str)] = &[
     ("sequence_count", "'(?1).*(?2)', ts, c1, c2, c3", "{}"),
     ("sequence_match_events", "'(?1)(?t>1)(?3)', ts, c1, c2, c3", "{}"),
     ("sequence_next_node", "'backward', 'last_match', ts, v, true, c1", "{}"),
+    ("sequence_steps", "[2, 1, 1], ts, c1, c2, c3", "{}"),
+    ("sequence_linked", "[1, 1, 2], '2.v = 1.v AND NOT 3.ts < 2.ts', ts, {v: v, ts: ts}, c1, c2, c3", "{}"),
     ("retention", "c1, c2, c3", "{}"),
     ("cohort_retention", "ts, arrow_cast(0, 'Timestamp(Second, None)'), 'hour', 3", "{}"),
     ("session_count", "ts, 3", "{}"),
