@@ -190,10 +190,7 @@ const CHAINS: &[(&str, &str)] = &[
     ("a: what(true), b: what(channel != a.channel)", "'2.channel <> 1.channel'"),
     ("a: what(true), b: what(not (channel = a.channel))", "'NOT (2.channel = 1.channel)'"),
     ("a: what(true), b: what(channel = a.channel or eventType = a.eventType)", " OR "),
-    (
-        "a: what(true), b: what(channel = \"web\" or eventType = a.eventType)",
-        "'(2.value OR 2.eventType = ",
-    ),
+    ("a: what(true), b: what(channel = \"web\" or eventType = a.eventType)", "'(2.value OR 2.eventType = "),
     ("a: what(true), b: what(a.channel = \"web\")", "sequence_steps("),
     ("a: what(true), b: what(a.channel.isNull() and eventType = a.channel)", "sequence_linked("),
     ("a: what(true), b: what(timestamp = a.timestamp)", "sequence_linked("),

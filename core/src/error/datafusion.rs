@@ -19,7 +19,7 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
 }
 
 /// The class of an error of DataFusion's.
-pub(crate) fn kind_of(error: &DataFusionError) -> Kind {
+pub fn kind_of(error: &DataFusionError) -> Kind {
     convert(error, None).kind()
 }
 

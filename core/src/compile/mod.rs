@@ -37,7 +37,7 @@ use crate::resolve::Program;
 use crate::segment::{Call, Expr};
 
 pub use constant::float_key;
-pub(crate) use question::is_text;
+pub use question::is_text;
 pub use question::{Literal, Of, Questions, Subject, Test};
 pub use truth::{Tree, Want};
 

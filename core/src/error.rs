@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Kind, Source, Span};
 
-pub(crate) use datafusion::kind_of;
+pub use datafusion::kind_of;
 pub use datafusion::{from_datafusion, from_datafusion_in};
 pub use delta::from_delta;
 pub use storage::{from_io, from_object_store};

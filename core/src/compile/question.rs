@@ -336,7 +336,7 @@ pub(super) fn type_of<'a>(expr: &Expr, home: Relation, bound: &'a Bound) -> Opti
 }
 
 /// Whether values of a type are strings.
-pub(crate) fn is_text(data_type: &DataType) -> bool {
+pub fn is_text(data_type: &DataType) -> bool {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
         DataType::Dictionary(_, values) => is_text(values),

@@ -6,7 +6,6 @@
 //! operand needs both events, `amount + a.amount`, the steps cannot be said this way.
 
 use crate::segment::{BinaryOp, Call, Expr, Node, UnaryOp, Value as Constant, walk};
-use crate::statement::quote;
 
 use super::super::typed::{Count, Step};
 use super::{Element, Lowered, Lowering, Stop, Stream, Value, sql};
@@ -171,7 +170,7 @@ impl Links {
             }
         };
         let is_word = name.chars().all(|c| c.is_alphanumeric() || c == '_');
-        let name = if is_word { name } else { quote(&name) };
+        let name = if is_word { name } else { format!("\"{}\"", name.replace('"', "\"\"")) };
         Some(format!("{}.{name}", step + 1))
     }
 
