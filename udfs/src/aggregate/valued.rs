@@ -98,11 +98,21 @@ impl<const VALUE: usize> Rows for Valued<VALUE> {
         filter: Option<&BooleanArray>,
         mut row: impl FnMut(usize, i64, Load) -> Result<()>,
     ) -> Result<()> {
+        let column = &columns[VALUE];
         let has_value = self.has_value(columns);
-        let numbers = self.values.intern(&columns[VALUE])?;
+        let (mut rows, mut kept) = (vec![], vec![false; column.len()]);
         self.input.rows(columns, filter, |i, tick, mask| {
-            if has_value(i) { row(i, tick, Load { mask, value: numbers[i] }) } else { Ok(()) }
-        })
+            if has_value(i) {
+                rows.push((i, tick, mask));
+                kept[i] = true;
+            }
+            Ok(())
+        })?;
+        // To look a value up costs more than all else: that is done for rows that are kept.
+        let numbers = self.values.intern(&arrow::compute::filter(column, &BooleanArray::from(kept))?)?;
+        rows.into_iter()
+            .zip(numbers)
+            .try_for_each(|((i, tick, mask), value)| row(i, tick, Load { mask, value }))
     }
 
     fn fold(&self, mut groups: Grouped<Load>) -> Result<ArrayRef> {
