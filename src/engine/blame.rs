@@ -156,7 +156,7 @@ async fn fails(scope: &Arc<Scope>, program: &Program, expr: &Expr) -> Option<Err
         }
     }
     alone.rules = vec![Rule { name: String::new(), expr: expr.clone() }];
-    scope.plan_sql(&planner::condition_types(&alone)).await.err()
+    scope.fault_in(&planner::condition_types(&alone)).await
 }
 
 fn find_feature(expr: &Expr, at: usize) -> Option<Span> {

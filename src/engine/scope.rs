@@ -156,6 +156,14 @@ impl Scope {
         self.plan(parse(sql)?).await
     }
 
+    /// Why a statement cannot be planned, if so. Functions read their constants when a plan is optimised.
+    pub(super) async fn fault_in(self: &Arc<Self>, sql: &str) -> Option<Error> {
+        match self.plan_sql(sql).await {
+            Ok(plan) => self.state().optimize(&plan).err().map(Into::into),
+            Err(error) => Some(error),
+        }
+    }
+
     /// A table or view of schema `public`.
     pub(super) async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let Some(entry) = self.snapshot.get(warehouse::Kind::Table, name) else { return Ok(None) };
@@ -449,6 +457,9 @@ impl Scope {
         };
         if let Some(fault) = super::blame::impossible(self, rule, program, &plan)? {
             return Err(fault.into());
+        }
+        if let Err(error) = self.state().optimize(&plan) {
+            return Err(super::blame::blame(self, program, error.into()).await);
         }
         match field.data_type() {
             DataType::Boolean | DataType::Null => Ok(()),

@@ -42,6 +42,12 @@ pub(crate) fn coerce_counts(function: &str, found: &DataType) -> Result<DataType
     Ok(DataType::List(Arc::new(Field::new_list_field(DataType::Int64, true))))
 }
 
+/// What is wrong with numbers that do not say how many of something each step needs.
+pub(crate) fn wrong_counts(function: &str, n_steps: usize) -> String {
+    let numbers = if n_steps == 1 { "number" } else { "numbers" };
+    format!("{function}: `counts` must be {n_steps} {numbers} above 0, one for each step")
+}
+
 /// Wrong number of arguments.
 pub(crate) fn wrong_arity<T>(function: &str, syntax: &str, found: usize) -> Result<T> {
     plan_err!("{function} takes {syntax}, found {found} argument{}", if found == 1 { "" } else { "s" })

@@ -1,6 +1,5 @@
 //! `sequence_linked(counts, links, ts, fields, e1, … en)`
 
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, DynComparator, make_comparator};
@@ -210,12 +209,6 @@ struct Compared {
     right_nulls: Option<NullBuffer>,
     /// The left field, if it is a condition.
     truths: Option<BooleanArray>,
-}
-
-impl fmt::Debug for Compared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Compared").finish_non_exhaustive()
-    }
 }
 
 impl Comparisons {

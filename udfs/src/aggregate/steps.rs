@@ -4,13 +4,11 @@ use std::ops::Range;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Int64Type};
-use datafusion::common::{
-    DataFusionError, Result, ScalarValue, exec_datafusion_err, plan_datafusion_err, plan_err,
-};
+use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err, plan_err};
 
 use super::call::Call;
 use super::events::{Input, Keep};
-use crate::args::coerce_condition;
+use crate::args::{coerce_condition, wrong_counts};
 use crate::kernel::steps::{MAX_STEPS, TooHard};
 
 /// The types of the conditions.
@@ -42,13 +40,9 @@ pub(crate) fn counts(call: &Call, at: usize, n_steps: usize) -> Result<Vec<usize
         }
         _ => None,
     };
-    counts.filter(|counts| counts.len() == n_steps).ok_or_else(|| {
-        let numbers = if n_steps == 1 { "number" } else { "numbers" };
-        plan_datafusion_err!(
-            "{}: `counts` must be {n_steps} {numbers} above 0, one for each step",
-            call.function
-        )
-    })
+    counts
+        .filter(|counts| counts.len() == n_steps)
+        .ok_or_else(|| DataFusionError::Plan(wrong_counts(call.function, n_steps)))
 }
 
 /// The rows that can be one of a step.

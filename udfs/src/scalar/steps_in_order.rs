@@ -10,7 +10,7 @@ use datafusion::logical_expr::{ColumnarValue, Documentation, ScalarUDF};
 use datafusion_macros::user_doc;
 
 use super::function::{Function, scalar_udf};
-use crate::args::{coerce_counts, plain, wrong_arity, wrong_type};
+use crate::args::{coerce_counts, plain, wrong_arity, wrong_counts, wrong_type};
 
 /// `steps_in_order(events, counts)`
 pub fn steps_in_order_udf() -> Arc<ScalarUDF> {
@@ -93,7 +93,7 @@ impl Function for StepsInOrder {
         };
         let n_steps = Self::event(item.data_type()).map_or(0, |fields| fields.len() - 1);
         if counts.is_valid(0) && !may_be_counts(counts.value(0).as_primitive(), n_steps) {
-            return Err(DataFusionError::Plan(not_counts(n_steps)));
+            return Err(DataFusionError::Plan(wrong_counts(Self::NAME, n_steps)));
         }
         Ok(())
     }
@@ -110,7 +110,7 @@ impl Function for StepsInOrder {
             let counts = counts.value(row);
             let counts = counts.as_primitive::<Int64Type>();
             if !may_be_counts(counts, n_steps) {
-                return Err(DataFusionError::Execution(not_counts(n_steps)));
+                return Err(DataFusionError::Execution(wrong_counts(Self::NAME, n_steps)));
             }
             let places = if events.is_null(row) { 0..0 } else { range(events.value_offsets(), row) };
             Ok(Some(elements.hold(places, counts.values())))
@@ -121,11 +121,6 @@ impl Function for StepsInOrder {
 
 fn may_be_counts(counts: &Int64Array, n_steps: usize) -> bool {
     counts.len() == n_steps && counts.null_count() == 0 && counts.values().iter().all(|count| *count > 0)
-}
-
-fn not_counts(n_steps: usize) -> String {
-    let numbers = if n_steps == 1 { "number" } else { "numbers" };
-    format!("steps_in_order: `counts` must be {n_steps} {numbers} above 0, one for each step")
 }
 
 fn range(offsets: &[i32], row: usize) -> std::ops::Range<usize> {
