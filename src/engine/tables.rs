@@ -7,12 +7,12 @@ use datafusion::common::TableReference;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::ExecutionPlan;
 use futures::future::BoxFuture;
 
 use crate::bug;
 use crate::error::Result;
-use crate::evaluation::Tables;
+use crate::evaluation::{Buckets, LaidOut, Tables};
+use crate::layout::bucket_of;
 use crate::profile::Bound;
 
 use super::scope::Scope;
@@ -54,7 +54,7 @@ impl Tables for ScopeTables {
         events: usize,
         projection: &'a [usize],
         since: Option<i64>,
-    ) -> BoxFuture<'a, Result<Option<Arc<dyn ExecutionPlan>>>> {
+    ) -> BoxFuture<'a, Result<Option<LaidOut>>> {
         Box::pin(self.scan_of_copy(store, events, projection, since))
     }
 }
@@ -66,13 +66,15 @@ impl ScopeTables {
         events: usize,
         projection: &[usize],
         since: Option<i64>,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    ) -> Result<Option<LaidOut>> {
         // Only declared tables have copies; a view has none.
         let Ok(tables) = self.scope.event_tables(store) else { return Ok(None) };
         let Some(table) = tables.get(events) else { return Ok(None) };
         let layouts = self.scope.engine.layouts();
         let Some(layout) = layouts.current(&table.source(store), &self.state).await else { return Ok(None) };
-        let scan = layout.scan(&layout.within(since, None), Some(projection))?;
-        Ok(Some(DataSourceExec::from_data_source(scan)))
+        let files = layout.within(since, None);
+        let buckets = Buckets { n: files.len(), of: bucket_of };
+        let scan = DataSourceExec::from_data_source(layout.scan(&files, Some(projection))?);
+        Ok(Some(LaidOut { scan, buckets }))
     }
 }

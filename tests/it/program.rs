@@ -142,6 +142,52 @@ async fn the_program_agrees_with_the_general_plan() {
     }
 }
 
+#[tokio::test]
+async fn the_program_finds_the_same_bucket_by_bucket() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let made = open(Options::default()).await;
+    for (name, query) in [("profiles", PROFILES), ("events", EVENTS)] {
+        let options = "'format.max_row_group_size' '20000'";
+        let sql = format!("COPY ({query}) TO '{at}/{name}/' STORED AS PARQUET OPTIONS ({options})");
+        run(&made, &sql).await.unwrap();
+    }
+    let tables = ["profiles", "events"]
+        .map(|name| format!("CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{at}/{name}/'"));
+    let report =
+        "SELECT profiles, events, orphan_events FROM coterie.evaluations ORDER BY committed_at DESC LIMIT 1";
+    let (mut members, mut reports) = (vec![], vec![]);
+    // A bucket is larger than a partition but for the last.
+    for buckets in [None, Some(2), Some(7)] {
+        let warehouse = Some(format!("{at}/warehouse{}", buckets.unwrap_or_default()));
+        let session = open(Options { threads: Some(3), warehouse, ..Options::default() }).await;
+        declare(&session, &tables.join("; ")).await;
+        if let Some(buckets) = buckets {
+            run(&session, &format!("OPTIMIZE EVENTS OF world INTO {buckets} BUCKETS")).await.unwrap();
+            let plan = show(&session, "EXPLAIN EVALUATE ALL SEGMENTS").await;
+            assert!(plan.contains("read from its laid-out copy"), "{plan}");
+        }
+        run(&session, "EVALUATE ALL SEGMENTS").await.unwrap();
+        reports.push(show(&session, report).await);
+        let mut of_rules = vec![];
+        for at in 0..RULES.len() {
+            let stored = format!("SELECT id FROM audience.s{at} WHERE status = 'realized'");
+            let stored = first_column(&run(&session, &stored).await.unwrap());
+            if buckets == Some(7) {
+                let live = format!("SELECT id FROM segment.s{at}");
+                let all = first_column(&run(&session, &live).await.unwrap());
+                assert!(all == stored, "{}: {} live, {} stored", RULES[at], all.len(), stored.len());
+                let few = first_column(&run(&session, &format!("{live} LIMIT 3")).await.unwrap());
+                assert!(few.len() == all.len().min(3) && few.iter().all(|id| all.contains(id)), "{few:?}");
+            }
+            of_rules.push(stored);
+        }
+        members.push(of_rules);
+    }
+    assert!(members.iter().all(|found| *found == members[0]));
+    assert!(reports.iter().all(|report| *report == reports[0]), "{reports:?}");
+}
+
 /// Events with columns of many values that have little to do with each other.
 const WIDE: &str = "SELECT 'p' || (value * 7919 % 2100) AS who,
     to_timestamp_micros((1781521200 - value * 300) * 1000000) AS at,

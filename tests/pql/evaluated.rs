@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::DataType;
-use coterie::evaluation::{Tables, prepare};
+use coterie::evaluation::{Asked, LaidOut, Tables, prepare};
 use coterie::planner::members;
 use coterie::pql;
 use coterie::profile::Bound;
@@ -17,7 +17,6 @@ use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use futures::future::{BoxFuture, ready};
@@ -73,7 +72,7 @@ impl Tables for Fixture {
         _: usize,
         _: &'a [usize],
         _: Option<i64>,
-    ) -> BoxFuture<'a, coterie::error::Result<Option<Arc<dyn ExecutionPlan>>>> {
+    ) -> BoxFuture<'a, coterie::error::Result<Option<LaidOut>>> {
         Box::pin(ready(Ok(None)))
     }
 }
@@ -84,7 +83,8 @@ async fn evaluated(fixture: &Fixture, program: Program) -> Result<Option<Vec<Str
     if !prepared.refused().is_empty() {
         return Ok(None);
     }
-    let outcome = prepared.run(fixture, true, &Arc::default()).await.map_err(|error| error.to_string())?;
+    let asked = Asked { orphans: true, ..Asked::default() };
+    let outcome = prepared.run(fixture, asked).await.map_err(|error| error.to_string())?;
     let keys = arrow::compute::cast(&outcome.keys, &DataType::Utf8).unwrap();
     let mut ids: Vec<String> =
         outcome.members[0].1.iter().map(|at| keys.as_string::<i32>().value(at as usize).to_owned()).collect();

@@ -13,13 +13,19 @@ use crate::bug;
 use crate::compile::Arg;
 use crate::error::Result;
 
-use super::counting::Counting;
+use super::counting::{Counting, Known};
 use super::finish::Scratch;
 use super::partition::times;
 
 impl Counting {
     /// The value of an aggregate for each profile of the partition at hand.
-    pub(super) fn aggregate(&self, at: usize, n: usize, scratch: &Scratch) -> Result<ArrayRef> {
+    pub(super) fn aggregate(
+        &self,
+        known: &Known,
+        at: usize,
+        n: usize,
+        scratch: &Scratch,
+    ) -> Result<ArrayRef> {
         let (aggregate, bound, fed) = (&self.table().aggregates[at], &self.aggregates[at], &scratch.fed[at]);
         let function = Arc::clone(&bound.function);
         let mut accumulator: Box<dyn GroupsAccumulator> = if function.groups_accumulator_supported() {
@@ -39,13 +45,13 @@ impl Counting {
                 }
                 (Some(Arg::Time), _) => times(events(), &self.events.time_type)?,
                 (Some(Arg::Condition(atom, since)), _) => {
-                    let truths = events().map(|event| Some(self.is_one(event, *atom, *since)));
+                    let truths = events().map(|event| Some(known.is_one(event, *atom, *since)));
                     Arc::new(truths.collect::<BooleanArray>())
                 }
                 (Some(Arg::Channel(channel)), _) => {
-                    let value = |(_, at): &(u32, u32)| partition.value(*at as usize, *channel, &self.kept);
+                    let value = |(_, at): &(u32, u32)| partition.value(*at as usize, *channel, &known.kept);
                     let values: Vec<Option<u64>> = fed.iter().map(value).collect();
-                    self.events.channels[*channel].decode(&values, &self.texts[*channel])?
+                    self.events.channels[*channel].decode(&values, &known.texts[*channel])?
                 }
                 (Some(Arg::Constant) | None, None) => return Err(bug!("a constant without a value")),
             };

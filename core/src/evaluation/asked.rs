@@ -23,12 +23,8 @@ use super::table::{EventTable, Level, Lookup, column};
 
 impl Prepared {
     /// What is asked of an event table, ready to be asked.
-    pub(super) async fn event_table(
-        &self,
-        tables: &dyn Tables,
-        at: usize,
-        bound: &BoundTable,
-    ) -> Result<EventTable> {
+    pub(super) async fn event_table(&self, tables: &dyn Tables, at: usize) -> Result<EventTable> {
+        let bound = &self.tables[at];
         let store = &self.program.store;
         let table = &self.evaluation.tables[at];
         let declared = self.events(at);

@@ -110,6 +110,20 @@ pub(super) enum Values {
 }
 
 impl Values {
+    /// The classes of all rows of a batch.
+    pub(super) fn all(&self, n_rows: usize) -> Vec<u32> {
+        match self {
+            Self::Rows(classes) => classes.clone(),
+            Self::Codes { codes, .. } if codes.null_count() > 0 => {
+                (0..n_rows).map(|row| self.class(row)).collect()
+            }
+            Self::Codes { classes, codes, .. } => {
+                codes.values().iter().map(|code| classes[code.cast_unsigned() as usize]).collect()
+            }
+            Self::Same(class) => vec![*class; n_rows],
+        }
+    }
+
     /// The class of a row.
     #[inline]
     pub(super) fn class(&self, row: usize) -> u32 {

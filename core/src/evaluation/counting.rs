@@ -26,13 +26,6 @@ pub(super) struct Counting {
     /// The position among the evaluation's tables.
     at: usize,
     pub(super) events: Arc<EventTable>,
-    scatters: Vec<Scatter>,
-    /// The counters of each signature: those of all events, of distinct values, and of events with a sequel.
-    counters: Lists,
-    distinct: Lists,
-    with_sequel: Lists,
-    /// What events of each signature may be the sequel of.
-    seconds: Lists,
     /// Instants since which something is counted, latest first.
     edges: Vec<i64>,
     /// For each counter where its rows begin; a row for each count that some leaf asks about, in order.
@@ -43,22 +36,41 @@ pub(super) struct Counting {
     leaf: Vec<u32>,
     /// The leaves of each chain, narrowest window first: each implies the next.
     chains: Vec<Vec<u32>>,
-    /// The measures of each signature.
-    measures: Lists,
     sums: Vec<Summing>,
-    /// What is kept of events of each signature.
-    pub(super) kept: Vec<Kept>,
-    /// The aggregates that events of a signature may matter to.
-    feeds: Lists,
     pub(super) aggregates: Vec<BoundAggregate>,
-    /// For each group, for each signature, which of the group's counts an event is one of.
-    groups: Vec<Vec<u64>>,
     /// For each group the leaves about it: at least so many, and the leaf.
     group_leaves: Vec<Vec<(u32, u32)>>,
+    /// The counters of each atom that some leaf asks about.
+    of_atom: Vec<Vec<u32>>,
+}
+
+/// What is known of the signatures found so far, and of the strings that are kept: more while events are read.
+#[derive(Default)]
+pub(super) struct Known {
     /// The atoms of each signature.
     atoms: Vec<Vec<u32>>,
+    /// The counters of each signature: those of all events, of distinct values, and of events with a sequel.
+    counters: Lists,
+    distinct: Lists,
+    with_sequel: Lists,
+    /// What events of each signature may be the sequel of.
+    seconds: Lists,
+    /// The measures of each signature.
+    measures: Lists,
+    /// The aggregates that events of a signature may matter to.
+    feeds: Lists,
+    /// What is kept of events of each signature.
+    pub(super) kept: Vec<Kept>,
+    /// For each signature, for each group, which of the group's counts an event is one of.
+    groups: Vec<Vec<u64>>,
     /// The strings of each channel, where an aggregate takes them.
     pub(super) texts: Vec<StringArray>,
+}
+
+/// The events of one table that are there to be counted.
+pub(super) struct Counted<'a> {
+    pub(super) scatters: &'a [Scatter],
+    pub(super) known: &'a Known,
 }
 
 /// What is known of the profile at hand while its events are walked over.
@@ -108,12 +120,18 @@ impl Soonest {
     }
 }
 
+impl Known {
+    /// Whether an event is one of a condition, since an instant.
+    pub(super) fn is_one(&self, event: Sorted, atom: usize, since: i64) -> bool {
+        event.time >= since && holds(&self.atoms[event.signature as usize], atom)
+    }
+}
+
 impl Counting {
     pub(super) fn new(
         evaluation: &Arc<Evaluation>,
         at: usize,
         events: Arc<EventTable>,
-        scatters: Vec<Scatter>,
         aggregates: Vec<BoundAggregate>,
     ) -> Self {
         let table = &evaluation.tables[at];
@@ -171,79 +189,72 @@ impl Counting {
             Summing::new(below, &edges, kind, measure.mean)
         });
         let sums = sums.collect();
-        let atoms = events.signatures.all();
-        let mut lists: [Lists; 6] = Default::default();
-        let [counters, distinct, with_sequel, seconds, measures, feeds] = &mut lists;
         let mut of_atom: Vec<Vec<u32>> = vec![vec![]; table.atoms.len()];
         for (counter, asked) in asked.iter().enumerate() {
             if !asked.is_empty() {
                 of_atom[table.counters[counter].atom].push(small(counter));
             }
         }
-        let mut kept = vec![];
-        for own in &atoms {
-            let all = || own.iter().flat_map(|atom| of_atom[*atom as usize].iter().copied());
-            let counter = |at: &u32| table.counters[*at as usize];
-            counters.push(all().filter(|at| counter(at).distinct.is_none() && counter(at).sequel.is_none()));
-            distinct.push(all().filter(|at| counter(at).distinct.is_some()));
-            with_sequel.push(all().filter(|at| counter(at).sequel.is_some()));
-            let is_second = |at: &usize| holds(own, table.seconds[*at].atom);
-            seconds.push((0..table.seconds.len()).filter(is_second).map(small));
-            let is_summed = |at: &usize| holds(own, table.measures[*at].atom);
-            measures.push((0..table.measures.len()).filter(is_summed).map(small));
-            let is_fed = |at: &usize| feeds_on(&table.aggregates[*at], own);
-            feeds.push((0..table.aggregates.len()).filter(is_fed).map(small));
-            kept.push(events.terms.kept(own));
-        }
-        let groups = table.groups.iter().map(|group| {
-            let mask = |own: &Vec<u32>| {
-                let leaves = group.leaves.iter().enumerate();
-                let counted = leaves.filter(|(_, leaf)| holds(own, table.counters[leaf.counter].atom));
-                counted.fold(0, |mask, (at, _)| mask | 1 << at)
-            };
-            atoms.iter().map(mask).collect()
-        });
-        let groups = groups.collect();
-        let [counters, distinct, with_sequel, seconds, measures, feeds] = lists;
-        let texts = Self::texts(table, &events.channels);
+        let evaluation = Arc::clone(evaluation);
         Self {
-            evaluation: Arc::clone(evaluation),
+            evaluation,
             at,
             events,
-            scatters,
-            counters,
-            distinct,
-            with_sequel,
-            seconds,
             edges,
             rows,
             chain,
             leaf,
             chains,
-            measures,
             sums,
-            kept,
-            feeds,
             aggregates,
-            groups,
             group_leaves,
-            atoms,
-            texts,
+            of_atom,
         }
+    }
+
+    /// Learns what has been found since.
+    pub(super) fn learn(&self, known: &mut Known) {
+        let table = self.table();
+        for own in self.events.signatures.from(known.atoms.len()) {
+            let all = || own.iter().flat_map(|atom| self.of_atom[*atom as usize].iter().copied());
+            let counter = |at: &u32| table.counters[*at as usize];
+            let (is_distinct, has_sequel) =
+                (|at: &u32| counter(at).distinct.is_some(), |at: &u32| counter(at).sequel.is_some());
+            known.counters.push(all().filter(|at| !is_distinct(at) && !has_sequel(at)));
+            known.distinct.push(all().filter(is_distinct));
+            known.with_sequel.push(all().filter(has_sequel));
+            let is_second = |at: &usize| holds(&own, table.seconds[*at].atom);
+            known.seconds.push((0..table.seconds.len()).filter(is_second).map(small));
+            let is_summed = |at: &usize| holds(&own, table.measures[*at].atom);
+            known.measures.push((0..table.measures.len()).filter(is_summed).map(small));
+            let is_fed = |at: &usize| feeds_on(&table.aggregates[*at], &own);
+            known.feeds.push((0..table.aggregates.len()).filter(is_fed).map(small));
+            known.kept.push(self.events.terms.kept(&own));
+            let masks = table.groups.iter().map(|group| {
+                let leaves = group.leaves.iter().enumerate();
+                let counted = leaves.filter(|(_, leaf)| holds(&own, table.counters[leaf.counter].atom));
+                counted.fold(0, |mask, (at, _)| mask | 1 << at)
+            });
+            known.groups.push(masks.collect());
+            known.atoms.push(own);
+        }
+        known.texts = Self::texts(table, &self.events.channels);
     }
 
     pub(super) fn table(&self) -> &Table {
         &self.evaluation.tables[self.at]
     }
 
-    /// Whether an event is one of a condition, since an instant.
-    pub(super) fn is_one(&self, event: Sorted, atom: usize, since: i64) -> bool {
-        event.time >= since && holds(&self.atoms[event.signature as usize], atom)
-    }
-
     /// Walks over the events of a partition's profiles and sets the leaves that are counts.
-    pub(super) fn count(&self, partition: usize, n: usize, scratch: &mut Scratch) -> Result<()> {
-        scratch.partition.load(&self.scatters, partition, n, &self.kept)?;
+    pub(super) fn count(
+        &self,
+        events: &Counted<'_>,
+        partition: usize,
+        n: usize,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let known = events.known;
+        scratch.partition.load(events.scatters, partition, n, &known.kept)?;
         scratch.partition.make(&self.events.channels, &self.events.time_type)?;
         let walk = &mut scratch.walk;
         walk.stamp = 0;
@@ -259,12 +270,12 @@ impl Counting {
         for profile in 0..n {
             let range = scratch.partition.of(profile);
             if !range.is_empty() {
-                self.walk(profile, range.clone(), scratch);
+                self.walk(known, profile, range.clone(), scratch);
                 if !self.aggregates.is_empty() {
-                    self.feed(profile, range.clone(), scratch);
+                    self.feed(known, profile, range.clone(), scratch);
                 }
-                if !self.groups.is_empty() {
-                    self.group(profile, range, scratch);
+                if !self.table().groups.is_empty() {
+                    self.group(known, profile, range, scratch);
                 }
             }
             if profile % 64 == 63 || profile + 1 == n {
@@ -279,7 +290,7 @@ impl Counting {
 
     /// The newest event first: the k-th event of a counter that is met is its k-th latest, and the window it falls in
     /// says which leaf it makes true.
-    fn walk(&self, profile: usize, range: Range<usize>, scratch: &mut Scratch) {
+    fn walk(&self, known: &Known, profile: usize, range: Range<usize>, scratch: &mut Scratch) {
         let Scratch { partition, walk, facts, .. } = scratch;
         walk.stamp += 1;
         let n_edges = self.edges.len();
@@ -293,37 +304,37 @@ impl Counting {
                 break;
             }
             let signature = event.signature as usize;
-            for &counter in self.counters.get(signature) {
+            for &counter in known.counters.get(signature) {
                 self.count_one(counter, window, profile, walk, facts);
             }
-            for &measure in self.measures.get(signature) {
+            for &measure in known.measures.get(signature) {
                 let channel = self.table().measures[measure as usize].channel;
-                let Some(value) = partition.value(at, channel, &self.kept) else { continue };
+                let Some(value) = partition.value(at, channel, &known.kept) else { continue };
                 if self.sums[measure as usize].add(&mut walk.sums[measure as usize], window, value) {
                     walk.summed.push(measure);
                 }
             }
-            for &counter in self.distinct.get(signature) {
+            for &counter in known.distinct.get(signature) {
                 let Some(channel) = self.table().counters[counter as usize].distinct else { continue };
-                let Some(value) = partition.value(at, channel, &self.kept) else { continue };
+                let Some(value) = partition.value(at, channel, &known.kept) else { continue };
                 let met = &mut walk.values[counter as usize];
                 if walk.counters[counter as usize].0 != walk.stamp {
                     met.clear();
                 }
                 // No more values are met than some leaf counts, so that looking through them is quick; the last one is
                 // the most likely.
-                if !met.iter().rev().any(|known| *known == value) && !self.is_full(counter, walk) {
+                if !met.iter().rev().any(|other| *other == value) && !self.is_full(counter, walk) {
                     walk.values[counter as usize].push(value);
                     self.count_one(counter, window, profile, walk, facts);
                 }
             }
             if event.time != i64::MIN {
-                for &counter in self.with_sequel.get(signature) {
+                for &counter in known.with_sequel.get(signature) {
                     if !self.is_full(counter, walk) && self.has_sequel(counter, event.time, walk) {
                         self.count_one(counter, window, profile, walk, facts);
                     }
                 }
-                for &second in self.seconds.get(signature) {
+                for &second in known.seconds.get(signature) {
                     if event.time >= self.table().seconds[second as usize].since {
                         walk.seconds[second as usize].meet(event.time, walk.stamp);
                     }
@@ -380,10 +391,10 @@ impl Counting {
     }
 
     /// Remembers which events matter to which aggregates.
-    fn feed(&self, profile: usize, range: Range<usize>, scratch: &mut Scratch) {
+    fn feed(&self, known: &Known, profile: usize, range: Range<usize>, scratch: &mut Scratch) {
         for at in range {
             let event = scratch.partition.events[at];
-            for &aggregate in self.feeds.get(event.signature as usize) {
+            for &aggregate in known.feeds.get(event.signature as usize) {
                 if event.time >= self.table().aggregates[aggregate as usize].since {
                     scratch.fed[aggregate as usize].push((small(profile), small(at)));
                 }
@@ -392,16 +403,16 @@ impl Counting {
     }
 
     /// For how many groups of a profile's events each group rule holds.
-    fn group(&self, profile: usize, range: Range<usize>, scratch: &mut Scratch) {
+    fn group(&self, known: &Known, profile: usize, range: Range<usize>, scratch: &mut Scratch) {
         let Scratch { partition, walk, facts, .. } = scratch;
-        for ((group, masks), leaves) in self.table().groups.iter().zip(&self.groups).zip(&self.group_leaves) {
+        for (at_group, (group, leaves)) in self.table().groups.iter().zip(&self.group_leaves).enumerate() {
             let by_key = &mut walk.by_key;
             by_key.clear();
             for at in range.clone() {
                 let event = partition.events[at];
-                let mask = masks[event.signature as usize];
+                let mask = known.groups[event.signature as usize][at_group];
                 if mask != 0
-                    && let Some(key) = partition.value(at, group.key, &self.kept)
+                    && let Some(key) = partition.value(at, group.key, &known.kept)
                 {
                     by_key.push((key, event.time, mask));
                 }

@@ -17,7 +17,7 @@ use futures::StreamExt;
 
 use crate::bug;
 
-use super::{Prepared, Tables, Watch};
+use super::{Asked, Prepared, Tables};
 
 /// Keys of a batch.
 const BATCH: usize = 8192;
@@ -99,13 +99,13 @@ impl ExecutionPlan for MembersExec {
 
     fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (prepared, tables) = (Arc::clone(&self.prepared), Arc::clone(&self.tables));
-        let (schema, limit) = (Arc::clone(&self.schema), self.limit.unwrap_or(usize::MAX));
+        let (schema, limit) = (Arc::clone(&self.schema), self.limit);
         let members = async move {
-            let outcome = prepared.run(&*tables, false, &Arc::new(Watch::default())).await?;
+            let outcome = prepared.run(&*tables, Asked { limit, ..Asked::default() }).await?;
             let Some((_, members)) = outcome.members.into_iter().next() else {
                 return Err(bug!("an evaluation of no rule").into());
             };
-            let ordinals: Vec<u32> = members.iter().take(limit).collect();
+            let ordinals: Vec<u32> = members.iter().take(limit.unwrap_or(usize::MAX)).collect();
             let keys = outcome.keys;
             let chunks: Vec<UInt32Array> =
                 ordinals.chunks(BATCH).map(|chunk| UInt32Array::from(chunk.to_vec())).collect();

@@ -15,10 +15,10 @@ use crate::error::Result;
 use super::bind::{Input, RowExpr};
 use super::bits::small;
 use super::classes::Classes;
-use super::counting::{Counting, Walk};
+use super::counting::{Counted, Counting, Walk};
 use super::partition::Partition;
-use super::scatter::{PROFILES, SHIFT};
-use super::table::Profiles;
+use super::scatter::PROFILES;
+use super::shard::{Profiles, Shard};
 
 /// Words of a partition's bitmap.
 const WORDS: usize = PROFILES / 64;
@@ -35,8 +35,6 @@ pub(super) struct Finish {
     pub(super) tables: Vec<Counting>,
     pub(super) attributes: Attributes,
     pub(super) values: Vec<RowExpr>,
-    /// The columns of profiles that values need.
-    pub(super) value_columns: HashMap<String, ArrayRef>,
 }
 
 /// What profiles answered to the questions about their rows.
@@ -98,6 +96,8 @@ pub(super) struct Scratch {
     pub(super) fed: Vec<Vec<(u32, u32)>>,
     /// The members found so far, by rule.
     pub(super) members: Vec<RoaringBitmap>,
+    /// How many of them the run has counted.
+    pub(super) counted: u64,
 }
 
 /// Which leaves hold for which profiles of a partition.
@@ -140,23 +140,24 @@ impl Facts {
 }
 
 impl Finish {
-    /// How many partitions there are.
-    pub(super) fn n_partitions(&self) -> usize {
-        self.profiles.keys.len().div_ceil(PROFILES)
-    }
-
-    /// Finds the members among the profiles of a partition.
-    pub(super) fn partition(&self, partition: usize, scratch: &mut Scratch) -> Result<()> {
-        let first = partition << SHIFT;
-        let n = (self.profiles.keys.len() - first).min(PROFILES);
+    /// Finds the members among the profiles of a shard's partition, given the events of each table.
+    pub(super) fn partition(
+        &self,
+        shard: &Shard,
+        partition: usize,
+        events: &[Counted<'_>],
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let profiles = shard.partition(partition);
+        let (first, n) = (profiles.start, profiles.len());
         scratch.facts.clear(self.evaluation.leaves.len());
         scratch.members.resize(self.evaluation.rules.len(), RoaringBitmap::new());
         self.attribute_leaves(first, n, scratch);
         let mut features: HashMap<usize, ArrayRef> = HashMap::new();
-        for table in &self.tables {
-            table.count(partition, n, scratch)?;
+        for (table, events) in self.tables.iter().zip(events) {
+            table.count(events, partition, n, scratch)?;
             for at in 0..table.aggregates.len() {
-                let value = table.aggregate(at, n, scratch)?;
+                let value = table.aggregate(events.known, at, n, scratch)?;
                 features.insert(table.table().aggregates[at].feature, value);
             }
         }
@@ -227,7 +228,7 @@ impl Finish {
         for (input, field) in expr.inputs.iter().zip(expr.parts().1.fields()) {
             let column = match input {
                 Input::Profile(name) => {
-                    let all = self.value_columns.get(name).ok_or_else(|| bug!("`{name}` was not read"))?;
+                    let all = self.profiles.columns.get(name).ok_or_else(|| bug!("`{name}` was not read"))?;
                     all.slice(first, n)
                 }
                 Input::Feature(at) => {
@@ -247,7 +248,9 @@ impl Finish {
 
     fn rules(&self, first: usize, n: usize, scratch: &mut Scratch) -> Result<()> {
         let start = u32::try_from(first).map_err(|_| bug!("too many profiles"))?;
-        let mut bytes = [0; PROFILES / 8];
+        // A bitmap's bytes begin at a multiple of eight.
+        let shift = start % 8;
+        let mut bytes = [0; PROFILES / 8 + 8];
         for ((_, tree), members) in self.evaluation.rules.iter().zip(&mut scratch.members) {
             let mut out = evaluate(tree, &scratch.facts.bits);
             clear_after(&mut out, n);
@@ -259,10 +262,12 @@ impl Finish {
                     .map_err(|error| bug!("members out of order: {error}"))?;
                 continue;
             }
-            for (bytes, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(&out) {
-                *bytes = word.to_le_bytes();
+            let mut carried = 0;
+            for (bytes, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(out.iter().chain(&[0])) {
+                *bytes = (word << shift | carried).to_le_bytes();
+                carried = word.unbounded_shr(64 - shift);
             }
-            *members |= RoaringBitmap::from_lsb0_bytes(start, &bytes);
+            *members |= RoaringBitmap::from_lsb0_bytes(start - shift, &bytes);
         }
         Ok(())
     }

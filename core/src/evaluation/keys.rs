@@ -1,10 +1,11 @@
 //! Profile keys as dense ordinals: each key is looked up by its bytes, once for each event or dictionary entry.
 
 use std::hash::BuildHasher;
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, LargeStringArray, StringViewArray};
-use arrow::compute::{cast, concat};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, LargeStringArray, StringViewArray, UInt32Array};
+use arrow::compute::{cast, concat, take};
 use arrow::datatypes::{DataType, Int64Type};
 use hashbrown::DefaultHashBuilder;
 
@@ -17,10 +18,9 @@ use super::dictionary::Dictionary;
 /// No profile has this ordinal.
 pub(super) const NOBODY: u32 = u32::MAX;
 
-/// The profiles of a store by key.
+/// Profiles by key.
 #[derive(Debug)]
 pub(super) struct Keys {
-    data_type: DataType,
     kept: Kept,
     /// Open addressing: the upper half of the hash, and the ordinal plus one; 0 is free.
     slots: Vec<u64>,
@@ -29,39 +29,105 @@ pub(super) struct Keys {
 }
 
 /// The keys in the form that is compared.
-#[derive(Debug)]
-enum Kept {
+#[derive(Clone, Debug)]
+pub(super) enum Kept {
     Text(Texts),
     Number(Int64Array),
 }
 
 /// Texts behind each other.
-#[derive(Debug)]
-struct Texts {
+#[derive(Clone, Debug)]
+pub(super) struct Texts {
     texts: LargeStringArray,
-    /// The length of all of them, where it is one: then one look at memory finds a text.
-    length: Option<usize>,
+    /// Where the first begins, and the length of all of them, where it is one: then one look at memory finds a text.
+    even: Option<(usize, usize)>,
 }
 
-/// The length of all texts, if it is one and the first begins at the beginning.
-fn common_length(texts: &LargeStringArray) -> Option<usize> {
+/// Where texts begin, and their length, if all have one.
+fn even(texts: &LargeStringArray) -> Option<(usize, usize)> {
     let offsets = texts.offsets();
-    let first = usize::try_from(*offsets.get(1)?).ok()?;
-    (offsets[0] == 0 && offsets.lengths().all(|length| length == first)).then_some(first)
+    let start = usize::try_from(offsets[0]).ok()?;
+    let length = usize::try_from(offsets.get(1)? - offsets[0]).ok()?;
+    offsets.lengths().all(|other| other == length).then_some((start, length))
 }
 
 impl Texts {
     fn new(texts: LargeStringArray) -> Self {
-        Self { length: common_length(&texts), texts }
+        Self { even: even(&texts), texts }
     }
 
     #[inline]
     fn get(&self, at: usize) -> &[u8] {
-        match self.length {
-            Some(length) => &self.texts.value_data()[at * length..][..length],
+        match self.even {
+            Some((start, length)) => &self.texts.value_data()[start + at * length..][..length],
             None => self.texts.value(at).as_bytes(),
         }
     }
+}
+
+impl Kept {
+    /// The keys of a profile table, in order; none is NULL.
+    pub(super) fn new(parts: &[ArrayRef], data_type: &DataType) -> Result<Self> {
+        let parts: Vec<&dyn Array> = parts.iter().map(|part| &**part).collect();
+        let array = if parts.is_empty() {
+            arrow::array::new_empty_array(data_type)
+        } else {
+            concat(&parts).map_err(|error| bug!("profile keys of two types: {error}"))?
+        };
+        if u32::try_from(array.len()).is_err() {
+            return Err(Error::new(Kind::Resource, "more than 4,294,967,295 profiles in one store"));
+        }
+        if form(data_type) == Some(true) {
+            let texts = cast(&array, &DataType::LargeUtf8).map_err(|error| bug!("keys: {error}"))?;
+            Ok(Self::Text(Texts::new(texts.as_string::<i64>().clone())))
+        } else {
+            Ok(Self::Number(as_numbers(&array)?))
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Text(keys) => keys.texts.len(),
+            Self::Number(keys) => keys.len(),
+        }
+    }
+
+    /// The keys in another order.
+    pub(super) fn ordered(&self, order: &UInt32Array) -> Result<Self> {
+        let array: &dyn Array = match self {
+            Self::Text(keys) => &keys.texts,
+            Self::Number(keys) => keys,
+        };
+        let ordered = take(array, order, None).map_err(|error| bug!("keys: {error}"))?;
+        Ok(match self {
+            Self::Text(_) => Self::Text(Texts::new(ordered.as_string::<i64>().clone())),
+            Self::Number(_) => Self::Number(ordered.as_primitive::<Int64Type>().clone()),
+        })
+    }
+
+    /// Some of the keys.
+    pub(super) fn slice(&self, range: Range<usize>) -> Self {
+        match self {
+            Self::Text(keys) => Self::Text(Texts::new(keys.texts.slice(range.start, range.len()))),
+            Self::Number(keys) => Self::Number(keys.slice(range.start, range.len())),
+        }
+    }
+
+    /// The keys as a profile table of this type has them.
+    pub(super) fn array(&self, data_type: &DataType) -> Result<ArrayRef> {
+        let kept: ArrayRef = match self {
+            Self::Text(keys) => Arc::new(keys.texts.clone()),
+            Self::Number(keys) => Arc::new(keys.clone()),
+        };
+        cast(&kept, data_type).map_err(|error| bug!("keys of type {data_type}: {error}"))
+    }
+}
+
+/// A key that stands twice: the first one that does, and how many more rows repeat a key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Repeated {
+    pub(super) first: usize,
+    pub(super) more: usize,
 }
 
 /// Whether profiles and events can be joined by keys of these types here.
@@ -86,30 +152,11 @@ fn form(data_type: &DataType) -> Option<bool> {
 }
 
 impl Keys {
-    /// The keys of all profiles, in order; none is NULL. Refuses a key that stands twice.
-    pub(super) fn new(parts: &[ArrayRef], data_type: &DataType, table: &str, column: &str) -> Result<Self> {
-        let parts: Vec<&dyn Array> = parts.iter().map(|part| &**part).collect();
-        let array = if parts.is_empty() {
-            arrow::array::new_empty_array(data_type)
-        } else {
-            concat(&parts).map_err(|error| bug!("profile keys of two types: {error}"))?
-        };
-        let kept = if form(data_type) == Some(true) {
-            {
-                let texts = cast(&array, &DataType::LargeUtf8).map_err(|error| bug!("keys: {error}"))?;
-                Kept::Text(Texts::new(texts.as_string::<i64>().clone()))
-            }
-        } else {
-            Kept::Number(as_numbers(&array)?)
-        };
-        let n = array.len();
-        if u32::try_from(n).is_err() {
-            return Err(Error::new(Kind::Resource, "more than 4,294,967,295 profiles in one store"));
-        }
+    /// Finds keys again by their position.
+    pub(super) fn new(kept: Kept) -> std::result::Result<Self, Repeated> {
+        let n = kept.len();
         let capacity = (n * 2).next_power_of_two().max(64);
-        drop(array);
         let mut keys = Self {
-            data_type: data_type.clone(),
             kept,
             slots: vec![0; capacity],
             mask: capacity as u64 - 1,
@@ -138,25 +185,13 @@ impl Keys {
         }
         match first {
             None => Ok(keys),
-            Some(first) => Err(repeated(&keys.array()?, first, more, table, column)),
+            Some(first) => Err(Repeated { first, more }),
         }
-    }
-
-    /// The keys, by ordinal, as the profile table has them.
-    pub(super) fn array(&self) -> Result<ArrayRef> {
-        let kept: ArrayRef = match &self.kept {
-            Kept::Text(keys) => Arc::new(keys.texts.clone()),
-            Kept::Number(keys) => Arc::new(keys.clone()),
-        };
-        cast(&kept, &self.data_type).map_err(|error| bug!("keys of type {}: {error}", self.data_type))
     }
 
     /// How many profiles there are.
     pub(super) fn len(&self) -> usize {
-        match &self.kept {
-            Kept::Text(keys) => keys.texts.len(),
-            Kept::Number(keys) => keys.len(),
-        }
+        self.kept.len()
     }
 
     fn slot(&self, at: u64) -> u64 {

@@ -7,12 +7,14 @@
 //!
 //! 1. [`prepare`] compiles the rules and binds what DataFusion has to compute. What cannot be bound is refused, rule
 //!    by rule, and left to the general plan.
-//! 2. Profiles are read once: a key becomes a dense ordinal, a row's values become classes.
+//! 2. Profiles are read once: a key becomes a dense ordinal, a row's values become classes. All of them are one
+//!    [`shard`], or those of each bucket where event tables are laid out.
 //! 3. Events are read once. Each row's values are looked up by class in an automaton that ends in the row's
 //!    signature, the set of atoms it satisfies; rows that match nothing, or are too old for all they match, end
 //!    there. What is left of an event, a few bytes, goes to the partition of its profile.
 //! 4. Partition by partition, in the processor's cache, events are sorted by profile and time, counted newest first,
-//!    and what was counted becomes a bit for each leaf, then for each rule.
+//!    and what was counted becomes a bit for each leaf, then for each rule. [`run`] has threads do this for all profiles
+//!    at once or, shard by shard, right after the events of the shard are read.
 
 mod aggregate;
 mod asked;
@@ -33,6 +35,7 @@ mod profiles;
 mod run;
 mod scan;
 mod scatter;
+mod shard;
 mod signature;
 mod sums;
 mod table;
@@ -54,6 +57,7 @@ use crate::profile::Bound;
 pub use exec::MembersExec;
 pub use keys::repeated;
 pub use prepare::{Prepared, prepare};
+pub use run::Asked;
 
 /// Where names in an evaluation lead.
 pub trait Tables: Send + Sync {
@@ -63,7 +67,7 @@ pub trait Tables: Send + Sync {
     fn plan<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<LogicalPlan>>;
     /// The table of a name.
     fn provider<'a>(&'a self, table: &'a str) -> BoxFuture<'a, Result<Arc<dyn TableProvider>>>;
-    /// A scan of the laid-out copy of one of a store's event tables, if there is one and it is current: some columns
+    /// The laid-out copy of one of a store's event tables, if there is one and it is current: a scan of some columns
     /// of the files that may hold events since an instant, in microseconds since 1970.
     fn laid_out<'a>(
         &'a self,
@@ -71,7 +75,25 @@ pub trait Tables: Send + Sync {
         events: usize,
         projection: &'a [usize],
         since: Option<i64>,
-    ) -> BoxFuture<'a, Result<Option<Arc<dyn ExecutionPlan>>>>;
+    ) -> BoxFuture<'a, Result<Option<LaidOut>>>;
+}
+
+/// An event table that is cut by key.
+#[derive(Debug)]
+pub struct LaidOut {
+    /// Each of its partitions yields the events of one bucket of keys.
+    pub scan: Arc<dyn ExecutionPlan>,
+    /// Which key is in which bucket.
+    pub buckets: Buckets,
+}
+
+/// How keys are dealt to buckets.
+#[derive(Clone, Copy, Debug)]
+pub struct Buckets {
+    /// How many there are.
+    pub n: usize,
+    /// The bucket of each key, given how many there are.
+    pub of: fn(&ArrayRef, u32) -> Result<Vec<u32>>,
 }
 
 /// What an evaluation found.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use bytes::Bytes;
+use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::source::DataSourceExec;
@@ -40,13 +41,23 @@ const GAP: u64 = 256 * 1024;
 pub(super) struct Files {
     store: Arc<dyn ObjectStore>,
     files: Vec<File>,
-    /// The row groups that may hold events within the widest window: file and position.
-    pub(super) row_groups: Vec<(usize, usize)>,
+    /// The row groups that may hold events within the widest window.
+    pub(super) row_groups: Vec<RowGroup>,
+}
+
+/// A row group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowGroup {
+    file: usize,
+    position: usize,
+    /// The plan's partition that its file is in.
+    pub(super) partition: usize,
 }
 
 #[derive(Debug)]
 struct File {
     path: Path,
+    partition: usize,
     metadata: Arc<ParquetMetaData>,
     schema: SchemaRef,
 }
@@ -78,7 +89,13 @@ impl Files {
         let store = runtime.object_store(&config.object_store_url)?;
         let cache = runtime.cache_manager.get_file_metadata_cache();
         let mut files: Vec<File> = vec![];
-        for file in config.file_groups.iter().flat_map(|group| group.iter()) {
+        let mut partition_of: Vec<(usize, &PartitionedFile)> = vec![];
+        for (partition, group) in config.file_groups.iter().enumerate() {
+            for file in group.iter() {
+                partition_of.push((partition, file));
+            }
+        }
+        for (partition, file) in partition_of {
             // A file that is split over groups is read as a whole here.
             if files.iter().any(|known| known.path == file.object_meta.location) {
                 continue;
@@ -93,17 +110,18 @@ impl Files {
                 return Ok(None);
             }
             let schema = Arc::clone(own.schema());
-            files.push(File { path: file.object_meta.location.clone(), metadata, schema });
+            files.push(File { path: file.object_meta.location.clone(), partition, metadata, schema });
         }
         files.sort_by(|left, right| left.path.cmp(&right.path));
         let mut row_groups = vec![];
         for (at, file) in files.iter().enumerate() {
             let latest = file.latest(time)?;
-            for group in 0..file.metadata.num_row_groups() {
-                if file.metadata.row_group(group).num_rows() > 0
-                    && latest.as_ref().is_none_or(|latest| latest[group].is_none_or(|latest| latest >= since))
+            for position in 0..file.metadata.num_row_groups() {
+                let latest = latest.as_ref().and_then(|latest| latest[position]);
+                if file.metadata.row_group(position).num_rows() > 0
+                    && latest.is_none_or(|latest| latest >= since)
                 {
-                    row_groups.push((at, group));
+                    row_groups.push(RowGroup { file: at, position, partition: file.partition });
                 }
             }
         }
@@ -111,14 +129,14 @@ impl Files {
     }
 
     /// How many rows a row group has.
-    pub(super) fn rows(&self, (file, group): (usize, usize)) -> usize {
-        usize::try_from(self.files[file].metadata.row_group(group).num_rows()).unwrap_or_default()
+    pub(super) fn rows(&self, at: RowGroup) -> usize {
+        usize::try_from(self.files[at.file].metadata.row_group(at.position).num_rows()).unwrap_or_default()
     }
 
     /// Reads some columns of a row group, of the selected rows if a selection is given; with the bytes fetched.
     pub(super) async fn read(
         &self,
-        (file, group): (usize, usize),
+        RowGroup { file, position: group, .. }: RowGroup,
         columns: &[&str],
         selection: Option<RowSelection>,
     ) -> Result<(ParquetRecordBatchReader, u64)> {
@@ -166,7 +184,7 @@ impl Files {
     /// The next batch of a reader over a row group.
     pub(super) fn next(
         &self,
-        (file, _): (usize, usize),
+        RowGroup { file, .. }: RowGroup,
         reader: &mut ParquetRecordBatchReader,
     ) -> Result<Option<RecordBatch>> {
         let failed = |error: arrow::error::ArrowError| broken(&self.files[file].path, error.into());

@@ -16,13 +16,15 @@ use crate::compile::Of;
 use crate::error::Result;
 use crate::statement::quote;
 
-use super::Tables;
 use super::bind::{Input, RowExpr};
+use super::bits::small;
 use super::classes::Classes;
 use super::finish::Attributes;
-use super::keys::Keys;
+use super::keys::Kept;
 use super::prepare::Prepared;
-use super::table::{Profiles, column};
+use super::shard::{Profiles, by_bucket, ordered};
+use super::table::column;
+use super::{Buckets, Tables};
 
 impl Prepared {
     /// The columns of profiles that expressions about events or features need.
@@ -40,10 +42,12 @@ impl Prepared {
         columns
     }
 
+    /// Reads all profiles: in the order of the table as one shard, or a shard a bucket.
     pub(super) async fn read_profiles(
         &self,
         tables: &dyn Tables,
         task: &Arc<TaskContext>,
+        buckets: Option<Buckets>,
     ) -> Result<(Profiles, Attributes, u64)> {
         let declared = &self.program.store.store.profiles;
         let kept = self.kept_columns();
@@ -84,6 +88,7 @@ impl Prepared {
                 .collect(),
             classes: Mutex::new(classes),
             kept: kept.clone(),
+            buckets,
         });
         let streams = execute_stream_partitioned(physical, Arc::clone(task))?;
         let mut set = JoinSet::new();
@@ -104,7 +109,8 @@ impl Prepared {
         partitions.sort_by_key(|(partition, _)| *partition);
         let parts: Vec<ProfilePart> = partitions.into_iter().flat_map(|(_, parts)| parts).collect();
         let keys: Vec<ArrayRef> = parts.iter().map(|part| Arc::clone(&part.keys)).collect();
-        let keys = Keys::new(&keys, &self.program.store.key_type(), &declared.table, &declared.key)?;
+        let key_type = self.program.store.key_type();
+        let mut keys = Kept::new(&keys, &key_type)?;
         let mut of_subject = vec![Vec::with_capacity(keys.len()); questions.subjects.len()];
         for part in &parts {
             for (all, classes) in of_subject.iter_mut().zip(&part.classes) {
@@ -124,10 +130,26 @@ impl Prepared {
             columns.insert(name, array);
         }
         let null_keys = parts.iter().map(|part| part.null_keys).sum();
+        let starts = match buckets {
+            None => vec![0, keys.len()],
+            Some(buckets) => {
+                let of_all: Vec<u32> = parts.iter().flat_map(|part| part.buckets.iter().copied()).collect();
+                let (order, starts) = by_bucket(&of_all, buckets.n)?;
+                keys = keys.ordered(&order)?;
+                for classes in &mut of_subject {
+                    *classes = order.values().iter().map(|at| classes[*at as usize]).collect();
+                }
+                for column in columns.values_mut() {
+                    *column = ordered(column, &order)?;
+                }
+                starts
+            }
+        };
         let reader = Arc::into_inner(reader).ok_or_else(|| bug!("profiles are still read"))?;
         let of = reader.classes.into_inner().unwrap_or_else(PoisonError::into_inner);
         let attributes = Attributes::new(&self.evaluation, of_subject, &of);
-        Ok((Profiles { keys, columns }, attributes, null_keys))
+        let (table, key) = (declared.table.clone(), declared.key.clone());
+        Ok((Profiles { keys, starts, columns, table, key, key_type }, attributes, null_keys))
     }
 }
 
@@ -137,11 +159,14 @@ struct ProfileReader {
     subjects: Vec<(Of, Option<RowExpr>)>,
     classes: Mutex<Vec<Classes>>,
     kept: Vec<String>,
+    buckets: Option<Buckets>,
 }
 
 /// What is kept of a batch of profiles.
 struct ProfilePart {
     keys: ArrayRef,
+    /// The bucket of each, where that matters.
+    buckets: Vec<u32>,
     classes: Vec<Vec<u32>>,
     kept: Vec<ArrayRef>,
     null_keys: u64,
@@ -197,6 +222,8 @@ impl ProfileReader {
         for name in &self.kept {
             kept.push(column(batch, std::slice::from_ref(name))?);
         }
-        Ok(ProfilePart { keys: column(batch, std::slice::from_ref(&self.key))?, classes, kept, null_keys })
+        let keys = column(batch, std::slice::from_ref(&self.key))?;
+        let buckets = self.buckets.map(|buckets| (buckets.of)(&keys, small(buckets.n))).transpose()?;
+        Ok(ProfilePart { keys, buckets: buckets.unwrap_or_default(), classes, kept, null_keys })
     }
 }

@@ -1,58 +1,76 @@
 //! A prepared evaluation run over the tables as they are now.
+//!
+//! Where all event tables are cut into the same buckets, each thread takes a bucket, reads its events and is done with its
+//! profiles before it takes the next one. Else all threads read events of all profiles, and then finish these together.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use datafusion::common::runtime::JoinSet;
+use datafusion::execution::TaskContext;
 use roaring::RoaringBitmap;
 
 use crate::bug;
 use crate::error::Result;
 
-use super::counting::Counting;
+use super::counting::{Counted, Counting, Known};
 use super::finish::{Finish, Scratch};
 use super::prepare::Prepared;
+use super::scan::{Reader, Scan};
+use super::scatter::Scatter;
+use super::shard::Shard;
 use super::table::Read;
-use super::{Outcome, Tables, Watch};
+use super::{Buckets, Outcome, Tables, Watch};
+
+/// What a run is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// Whether every event's key is looked at, so that those of no profile are counted.
+    pub orphans: bool,
+    /// How many members of any rule are enough.
+    pub limit: Option<usize>,
+    /// Who is told how far it has come.
+    pub watch: Arc<Watch>,
+}
 
 impl Prepared {
-    /// Runs the program. With `orphans` every event's key is looked at, so that those of no profile are counted.
-    pub async fn run(&self, tables: &dyn Tables, orphans: bool, watch: &Arc<Watch>) -> Result<Outcome> {
+    /// Runs the program.
+    pub async fn run(&self, tables: &dyn Tables, asked: Asked) -> Result<Outcome> {
+        let orphans = asked.orphans;
         let task = tables.state().task_ctx();
         let n_threads = tables.state().config().target_partitions().max(1);
-        let (profiles, attributes, null_keys) = self.read_profiles(tables, &task).await?;
-        let profiles = Arc::new(profiles);
-        let (mut counted, mut read, mut bytes) = (vec![], Read::default(), 0);
-        let runs: Vec<_> = self.tables.iter().enumerate().collect();
-        for (at, bound) in runs {
-            let table = Arc::new(self.event_table(tables, at, bound).await?);
+        let (mut counting, mut scans) = (vec![], vec![]);
+        for at in 0..self.tables.len() {
+            let table = Arc::new(self.event_table(tables, at).await?);
             let scan = self.open_scan(tables, at, &table).await?;
-            watch.total.fetch_add(scan.rows(), Relaxed);
-            let (scatters, of_table, fetched) =
-                scan.run(&table, &profiles, orphans, n_threads, &task, watch).await?;
-            read.events += of_table.events;
-            read.orphans += of_table.orphans;
-            bytes += fetched;
-            counted.push(Counting::new(&self.evaluation, at, table, scatters, bound.aggregates.clone()));
+            asked.watch.total.fetch_add(scan.rows(), Relaxed);
+            let aggregates = self.tables[at].aggregates.clone();
+            counting.push(Counting::new(&self.evaluation, at, table, aggregates));
+            scans.push(scan);
         }
-        let value_columns = profiles.columns.clone();
-        let finish = Arc::new(Finish {
+        let buckets = in_common(&scans);
+        let (profiles, attributes, null_keys) = self.read_profiles(tables, &task, buckets).await?;
+        let finish = Finish {
             evaluation: Arc::clone(&self.evaluation),
-            profiles: Arc::clone(&profiles),
-            tables: counted,
+            profiles: Arc::new(profiles),
+            tables: counting,
             attributes,
             values: self.values.clone(),
-            value_columns,
-        });
-        let members = finish_all(&finish, n_threads).await?;
+        };
+        let run =
+            Arc::new(Run { finish, scans, asked, task, next: AtomicUsize::new(0), found: AtomicU64::new(0) });
+        let found = match buckets {
+            Some(_) => run.bucket_by_bucket(n_threads).await?,
+            None => run.all_at_once(n_threads).await?,
+        };
         let rules = self.evaluation.rules.iter().map(|(at, _)| *at);
         Ok(Outcome {
-            keys: profiles.keys.array()?,
-            members: rules.zip(members).collect(),
+            keys: run.finish.profiles.array()?,
+            members: rules.zip(found.members).collect(),
             null_keys,
-            events: read.events,
-            orphans: orphans.then_some(read.orphans),
-            bytes,
+            events: found.read.events,
+            orphans: orphans.then_some(found.read.orphans),
+            bytes: found.bytes,
         })
     }
 
@@ -61,31 +79,184 @@ impl Prepared {
     }
 }
 
-/// Finishes all partitions and joins what was found.
-async fn finish_all(finish: &Arc<Finish>, n_threads: usize) -> Result<Vec<RoaringBitmap>> {
-    let next = Arc::new(AtomicUsize::new(0));
-    let mut set = JoinSet::new();
-    for _ in 0..n_threads.min(finish.n_partitions().max(1)) {
-        let (finish, next) = (Arc::clone(finish), Arc::clone(&next));
-        set.spawn(async move {
-            let mut scratch = Scratch::default();
-            loop {
-                let partition = next.fetch_add(1, Relaxed);
-                if partition >= finish.n_partitions() {
-                    break;
-                }
-                finish.partition(partition, &mut scratch)?;
-                tokio::task::yield_now().await;
-            }
-            Ok::<_, crate::error::Error>(scratch.members)
-        });
-    }
-    let mut all = vec![RoaringBitmap::new(); finish.evaluation.rules.len()];
-    while let Some(done) = set.join_next().await {
-        let members = done.map_err(|error| bug!("finishing an evaluation: {error}"))??;
-        for (all, found) in all.iter_mut().zip(members) {
-            *all |= found;
+/// How all tables are cut, if they are cut alike.
+fn in_common(scans: &[Scan]) -> Option<Buckets> {
+    let (first, others) = scans.split_first()?;
+    let buckets = first.buckets?;
+    others.iter().all(|scan| scan.buckets.is_some_and(|other| other.n == buckets.n)).then_some(buckets)
+}
+
+/// A run, as all threads see it.
+struct Run {
+    finish: Finish,
+    scans: Vec<Scan>,
+    asked: Asked,
+    task: Arc<TaskContext>,
+    /// What no thread has taken yet.
+    next: AtomicUsize,
+    /// Members found.
+    found: AtomicU64,
+}
+
+/// What one thread found, or several.
+#[derive(Default)]
+struct Found {
+    members: Vec<RoaringBitmap>,
+    read: Read,
+    bytes: u64,
+}
+
+impl Found {
+    fn add(&mut self, other: Self) {
+        if self.members.is_empty() {
+            self.members = other.members;
+        } else {
+            self.members.iter_mut().zip(other.members).for_each(|(all, found)| *all |= found);
         }
+        self.read.events += other.read.events;
+        self.read.orphans += other.read.orphans;
+        self.bytes += other.bytes;
     }
-    Ok(all)
+
+    fn read(&mut self, reader: &Reader<'_>) {
+        self.read.events += reader.matcher.read.events;
+        self.read.orphans += reader.matcher.read.orphans;
+        self.bytes += reader.bytes;
+    }
+}
+
+impl Run {
+    /// Takes the next of `n`, unless there is none or enough has been found.
+    fn take(&self, n: usize) -> Option<usize> {
+        if self.asked.limit.is_some_and(|limit| self.found.load(Relaxed) >= limit as u64) {
+            return None;
+        }
+        let taken = self.next.fetch_add(1, Relaxed);
+        (taken < n).then_some(taken)
+    }
+
+    fn reader(&self, table: usize) -> Result<Reader<'_>> {
+        let events = &self.finish.tables[table].events;
+        let (scan, profiles) = (&self.scans[table], &self.finish.profiles);
+        Reader::new(scan, events, profiles, self.asked.orphans, &self.task, &self.asked.watch)
+    }
+
+    /// Finds the members in a partition of a shard.
+    async fn finish(
+        &self,
+        shard: &Shard,
+        partition: usize,
+        events: &[Counted<'_>],
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        self.finish.partition(shard, partition, events, scratch)?;
+        if self.asked.limit.is_some() {
+            let found = scratch.members.iter().map(RoaringBitmap::len).max().unwrap_or_default();
+            self.found.fetch_add(found - scratch.counted, Relaxed);
+            scratch.counted = found;
+        }
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    /// Nobody has been found yet.
+    fn nobody(&self) -> Found {
+        let members = vec![RoaringBitmap::new(); self.finish.evaluation.rules.len()];
+        Found { members, ..Found::default() }
+    }
+
+    /// Each thread reads and finishes one shard after the other.
+    async fn bucket_by_bucket(self: &Arc<Self>, n_threads: usize) -> Result<Found> {
+        let mut set = JoinSet::new();
+        for _ in 0..n_threads.min(self.finish.profiles.n_shards()) {
+            let run = Arc::clone(self);
+            set.spawn(async move { run.shards().await });
+        }
+        let mut all = self.nobody();
+        while let Some(done) = set.join_next().await {
+            all.add(done.map_err(|error| bug!("a bucket of events: {error}"))??);
+        }
+        Ok(all)
+    }
+
+    async fn shards(&self) -> Result<Found> {
+        let n_tables = self.scans.len();
+        let mut readers = (0..n_tables).map(|table| self.reader(table)).collect::<Result<Vec<_>>>()?;
+        let mut known: Vec<Known> = (0..n_tables).map(|_| Known::default()).collect();
+        let mut scratch = Scratch::default();
+        while let Some(at) = self.take(self.finish.profiles.n_shards()) {
+            let shard = self.finish.profiles.shard(at)?;
+            for ((reader, known), counting) in readers.iter_mut().zip(&mut known).zip(&self.finish.tables) {
+                reader.matcher.begin(&shard);
+                for part in reader.parts_of(at) {
+                    reader.part(part, &shard).await?;
+                }
+                counting.learn(known);
+            }
+            let scatters = readers.iter().map(|reader| std::slice::from_ref(&reader.matcher.scatter));
+            let events: Vec<_> =
+                scatters.zip(&known).map(|(scatters, known)| Counted { scatters, known }).collect();
+            for partition in 0..shard.n_partitions() {
+                self.finish(&shard, partition, &events, &mut scratch).await?;
+            }
+        }
+        let mut found = Found { members: scratch.members, ..Found::default() };
+        readers.iter().for_each(|reader| found.read(reader));
+        Ok(found)
+    }
+
+    /// All threads read, then all threads finish.
+    async fn all_at_once(self: &Arc<Self>, n_threads: usize) -> Result<Found> {
+        let shard = Arc::new(self.finish.profiles.shard(0)?);
+        let mut all = self.nobody();
+        let mut events = vec![];
+        for (table, counting) in self.finish.tables.iter().enumerate() {
+            self.next.store(0, Relaxed);
+            let mut set = JoinSet::new();
+            for _ in 0..n_threads.min(self.scans[table].n_parts().max(1)) {
+                let (run, shard) = (Arc::clone(self), Arc::clone(&shard));
+                set.spawn(async move { run.scatter(table, &shard).await });
+            }
+            let (mut scatters, mut known) = (vec![], Known::default());
+            while let Some(done) = set.join_next().await {
+                let (scatter, found) = done.map_err(|error| bug!("reading events: {error}"))??;
+                scatters.push(scatter);
+                all.add(found);
+            }
+            counting.learn(&mut known);
+            events.push((scatters, known));
+        }
+        self.next.store(0, Relaxed);
+        let events = Arc::new(events);
+        let mut set = JoinSet::new();
+        for _ in 0..n_threads.min(shard.n_partitions().max(1)) {
+            let (run, shard, events) = (Arc::clone(self), Arc::clone(&shard), Arc::clone(&events));
+            set.spawn(async move {
+                let events: Vec<_> =
+                    events.iter().map(|(scatters, known)| Counted { scatters, known }).collect();
+                let mut scratch = Scratch::default();
+                while let Some(partition) = run.take(shard.n_partitions()) {
+                    run.finish(&shard, partition, &events, &mut scratch).await?;
+                }
+                Ok::<_, crate::error::Error>(Found { members: scratch.members, ..Found::default() })
+            });
+        }
+        while let Some(done) = set.join_next().await {
+            all.add(done.map_err(|error| bug!("finishing an evaluation: {error}"))??);
+        }
+        Ok(all)
+    }
+
+    /// One thread's reading of an event table, as long as there are parts of it.
+    async fn scatter(&self, table: usize, shard: &Shard) -> Result<(Scatter, Found)> {
+        let mut reader = self.reader(table)?;
+        reader.matcher.begin(shard);
+        let n_parts = self.scans[table].n_parts();
+        while let Some(part) = self.take(n_parts) {
+            reader.part(part, shard).await?;
+        }
+        let mut found = self.nobody();
+        found.read(&reader);
+        Ok((reader.matcher.scatter, found))
+    }
 }

@@ -2,13 +2,12 @@
 //! else by whatever plan yields them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{take, take_record_batch};
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
-use datafusion::common::runtime::JoinSet;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::{Expr as LogicalExpr, col, lit};
@@ -22,11 +21,12 @@ use crate::error::Result;
 
 use super::asked::SECONDS_A_DAY;
 use super::keys::NOBODY;
-use super::parquet::Files;
+use super::parquet::{Files, RowGroup};
 use super::prepare::Prepared;
 use super::scatter::Scatter;
-use super::table::{Alive, EventTable, Matcher, Profiles, Read, column};
-use super::{Tables, Watch};
+use super::shard::{Profiles, Shard};
+use super::table::{Alive, EventTable, Matcher, column};
+use super::{Buckets, LaidOut, Tables, Watch};
 
 /// Above this share of rows that matter, all columns of all rows are read.
 const DENSE: f64 = 0.3;
@@ -42,78 +42,65 @@ impl Prepared {
             .collect::<Result<_>>()?;
         let (state, events) = (tables.state(), self.evaluation.tables[at].events);
         let since = microseconds(table.since, &table.time_type);
-        let plan = match tables.laid_out(&self.program.store, events, &projection, since).await? {
-            Some(plan) => plan,
+        let (plan, buckets) = match tables.laid_out(&self.program.store, events, &projection, since).await? {
+            Some(LaidOut { scan, buckets }) => (scan, Some(buckets)),
             None => {
                 let filters: Vec<LogicalExpr> =
                     since_filter(&table.time, &table.time_type, table.since).into_iter().collect();
-                provider.scan(state, Some(&projection), &filters, None).await?
+                (provider.scan(state, Some(&projection), &filters, None).await?, None)
             }
         };
         let runtime = state.runtime_env();
         let files = Files::of(&plan, &schema, &columns, &table.time, table.since, runtime).await?;
-        Ok(match files {
-            Some(files) => Scan::Files(files),
-            None => Scan::Plan(plan),
-        })
+        let rows = match files {
+            Some(files) => Rows::Files(files),
+            None => Rows::Plan(plan),
+        };
+        Ok(Scan { rows, buckets })
     }
 }
 
-/// How an event table is read.
-pub(super) enum Scan {
+/// How an event table is read: in parts, each by one thread.
+#[derive(Debug)]
+pub(super) struct Scan {
+    rows: Rows,
+    /// How its keys are dealt to partitions, where they are.
+    pub(super) buckets: Option<Buckets>,
+}
+
+#[derive(Debug)]
+enum Rows {
     /// Row group by row group.
     Files(Files),
-    /// As whatever plan yields the rows.
+    /// As whatever plan yields the rows, by its partitions.
     Plan(Arc<dyn ExecutionPlan>),
 }
 
 impl Scan {
     /// How many rows are read at most, where that is known.
     pub(super) fn rows(&self) -> u64 {
-        match self {
-            Self::Files(files) => files.row_groups.iter().map(|unit| files.rows(*unit) as u64).sum(),
-            Self::Plan(_) => 0,
+        match &self.rows {
+            Rows::Files(files) => files.row_groups.iter().map(|at| files.rows(*at) as u64).sum(),
+            Rows::Plan(_) => 0,
         }
     }
 
-    pub(super) async fn run(
-        self,
-        table: &Arc<EventTable>,
-        profiles: &Arc<Profiles>,
-        orphans: bool,
-        n_threads: usize,
-        task: &Arc<TaskContext>,
-        watch: &Arc<Watch>,
-    ) -> Result<(Vec<Scatter>, Read, u64)> {
-        let mut set = JoinSet::new();
-        match self {
-            Self::Files(files) => {
-                let (files, next) = (Arc::new(files), Arc::new(AtomicUsize::new(0)));
-                for _ in 0..n_threads.min(files.row_groups.len().max(1)) {
-                    let worker = Worker::new(table, profiles, orphans, task, watch);
-                    let (files, next) = (Arc::clone(&files), Arc::clone(&next));
-                    set.spawn(async move { worker.files(&files, &next).await });
-                }
-            }
-            Self::Plan(plan) => {
-                let n_partitions = plan.output_partitioning().partition_count();
-                let next = Arc::new(AtomicUsize::new(0));
-                for _ in 0..n_threads.min(n_partitions.max(1)) {
-                    let worker = Worker::new(table, profiles, orphans, task, watch);
-                    let (plan, next) = (Arc::clone(&plan), Arc::clone(&next));
-                    set.spawn(async move { worker.plan(&plan, &next).await });
-                }
-            }
+    pub(super) fn n_parts(&self) -> usize {
+        match &self.rows {
+            Rows::Files(files) => files.row_groups.len(),
+            Rows::Plan(plan) => plan.output_partitioning().partition_count(),
         }
-        let (mut scatters, mut read, mut bytes) = (vec![], Read::default(), 0);
-        while let Some(done) = set.join_next().await {
-            let (scatter, own, fetched) = done.map_err(|error| bug!("reading events: {error}"))??;
-            scatters.push(scatter);
-            read.events += own.events;
-            read.orphans += own.orphans;
-            bytes += fetched;
+    }
+
+    /// The parts that hold a bucket.
+    pub(super) fn parts_of(&self, bucket: usize) -> Vec<usize> {
+        match &self.rows {
+            Rows::Files(files) => {
+                let of_bucket = |at: &usize| files.row_groups[*at].partition == bucket;
+                (0..files.row_groups.len()).filter(of_bucket).collect()
+            }
+            Rows::Plan(_) => vec![bucket],
         }
-        Ok((scatters, read, bytes))
     }
 }
 
@@ -156,143 +143,127 @@ fn since_filter(time: &str, time_type: &DataType, since: i64) -> Option<LogicalE
     Some(col(datafusion::common::Column::new_unqualified(time)).gt_eq(lit(value)))
 }
 
-/// One thread's reading.
-struct Worker {
-    table: Arc<EventTable>,
-    profiles: Arc<Profiles>,
+/// One thread's reading of an event table.
+pub(super) struct Reader<'a> {
+    scan: &'a Scan,
+    pub(super) matcher: Matcher<'a>,
     orphans: bool,
-    task: Arc<TaskContext>,
-    watch: Arc<Watch>,
+    /// Whether so many rows matter that skipping the others' columns costs more than it saves: as it was in the row
+    /// group before.
+    dense: bool,
+    pub(super) bytes: u64,
+    task: &'a Arc<TaskContext>,
+    watch: &'a Watch,
 }
 
-impl Worker {
-    fn new(
-        table: &Arc<EventTable>,
-        profiles: &Arc<Profiles>,
+impl<'a> Reader<'a> {
+    /// With `orphans` every event's key is looked at.
+    pub(super) fn new(
+        scan: &'a Scan,
+        table: &'a EventTable,
+        profiles: &'a Profiles,
         orphans: bool,
-        task: &Arc<TaskContext>,
-        watch: &Arc<Watch>,
-    ) -> Self {
-        Self {
-            table: Arc::clone(table),
-            profiles: Arc::clone(profiles),
-            orphans,
-            task: Arc::clone(task),
-            watch: Arc::clone(watch),
-        }
-    }
-
-    fn matcher(&self) -> Result<Matcher<'_>> {
+        task: &'a Arc<TaskContext>,
+        watch: &'a Watch,
+    ) -> Result<Self> {
         let consumer = MemoryConsumer::new("events of an evaluation").with_can_spill(true);
-        let reservation = consumer.register(self.task.memory_pool());
-        let scatter = Scatter::new(self.profiles.keys.len(), reservation);
-        Matcher::new(&self.table, &self.profiles, scatter)
+        let scatter = Scatter::new(consumer.register(task.memory_pool()));
+        let matcher = Matcher::new(table, profiles, scatter)?;
+        Ok(Self { scan, matcher, orphans, dense: orphans, bytes: 0, task, watch })
     }
 
-    async fn plan(self, plan: &Arc<dyn ExecutionPlan>, next: &AtomicUsize) -> Result<(Scatter, Read, u64)> {
-        let mut matcher = self.matcher()?;
-        let n_partitions = plan.output_partitioning().partition_count();
-        loop {
-            let partition = next.fetch_add(1, Relaxed);
-            if partition >= n_partitions {
-                break;
+    /// The parts that hold a bucket.
+    pub(super) fn parts_of(&self, bucket: usize) -> Vec<usize> {
+        self.scan.parts_of(bucket)
+    }
+
+    /// Reads a part: events of profiles of the shard that matter are in the matcher's partitions then.
+    pub(super) async fn part(&mut self, at: usize, shard: &Shard) -> Result<()> {
+        match &self.scan.rows {
+            Rows::Plan(plan) => {
+                let mut stream = plan.execute(at, Arc::clone(self.task))?;
+                while let Some(batch) = stream.next().await {
+                    self.batch(&batch?, shard).await?;
+                }
             }
-            let mut stream = plan.execute(partition, Arc::clone(&self.task))?;
-            while let Some(batch) = stream.next().await {
-                let batch = batch?;
-                let alive = matcher.early(&batch, self.orphans)?;
-                self.late(&mut matcher, &batch, &alive)?;
-                self.watch.rows.fetch_add(batch.num_rows() as u64, Relaxed);
-                tokio::task::yield_now().await;
+            Rows::Files(files) => {
+                let at = files.row_groups[at];
+                let n_alive = if self.dense {
+                    self.whole(files, at, shard).await?
+                } else {
+                    self.skipping(files, at, shard).await?
+                };
+                #[expect(clippy::cast_precision_loss, reason = "a share of rows")]
+                let share = n_alive as f64 / files.rows(at) as f64;
+                self.dense = self.orphans || share > DENSE;
             }
         }
-        Ok((matcher.scatter, matcher.read, 0))
+        Ok(())
+    }
+
+    /// Reads a batch that holds all columns; says how many rows may matter.
+    async fn batch(&mut self, batch: &RecordBatch, shard: &Shard) -> Result<usize> {
+        let alive = self.matcher.early(batch, self.orphans)?;
+        self.late(batch, &alive, shard)?;
+        self.watch.rows.fetch_add(batch.num_rows() as u64, Relaxed);
+        tokio::task::yield_now().await;
+        Ok(alive.rows.len())
     }
 
     /// The rest of a batch that holds all its rows.
-    fn late(&self, matcher: &mut Matcher<'_>, batch: &RecordBatch, alive: &Alive) -> Result<()> {
+    fn late(&mut self, batch: &RecordBatch, alive: &Alive, shard: &Shard) -> Result<()> {
         if alive.rows.is_empty() && alive.within.is_empty() {
             return Ok(());
         }
-        let keys = column(batch, std::slice::from_ref(&self.table.key))?;
+        let matcher = &mut self.matcher;
+        let keys = column(batch, std::slice::from_ref(&matcher.table.key))?;
         let of_all = alive.rows.len() * 4 > batch.num_rows() || !alive.within.is_empty();
         let rows = || UInt32Array::from(alive.rows.clone());
         let ordinals = if of_all {
-            let all = matcher.ordinals(&keys)?;
-            matcher.read.orphans +=
-                alive.within.iter().filter(|row| all[**row as usize] == NOBODY).count() as u64;
+            let all = matcher.ordinals(shard, &keys)?;
+            let orphans = alive.within.iter().filter(|row| all[**row as usize] == NOBODY);
+            matcher.read.orphans += orphans.count() as u64;
             alive.rows.iter().map(|row| all[*row as usize]).collect()
         } else {
             let keys = take(&keys, &rows(), None).map_err(|error| bug!("keys: {error}"))?;
-            matcher.ordinals(&keys)?
+            matcher.ordinals(shard, &keys)?
         };
         if alive.rows.is_empty() {
             return Ok(());
         }
         // What is needed of the rows that matter.
-        let columns = self.table.computed_columns();
+        let columns = matcher.table.computed_columns();
         let needed: Vec<usize> =
             columns.iter().filter_map(|column| batch.schema_ref().index_of(column).ok()).collect();
         let rest = batch.project(&needed).map_err(|error| bug!("columns: {error}"))?;
         if alive.rows.len() == batch.num_rows() || needed.is_empty() {
-            matcher.late(&rest, alive, &ordinals)?;
+            matcher.late(&rest, alive, shard, &ordinals)?;
         } else {
             let rest = take_record_batch(&rest, &rows()).map_err(|error| bug!("rows: {error}"))?;
-            matcher.late(&rest, alive, &ordinals)?;
+            matcher.late(&rest, alive, shard, &ordinals)?;
         }
         matcher.settle(&self.task.runtime_env())
     }
 
-    async fn files(self, files: &Files, next: &AtomicUsize) -> Result<(Scatter, Read, u64)> {
-        let mut matcher = self.matcher()?;
-        let mut bytes = 0;
-        // Whether so many rows matter that skipping the others' columns costs more than it saves: as it was in the
-        // row group before.
-        let mut dense = self.orphans;
-        while let Some(&unit) = files.row_groups.get(next.fetch_add(1, Relaxed)) {
-            let (n_alive, fetched) = if dense {
-                self.whole(files, unit, &mut matcher).await?
-            } else {
-                self.skipping(files, unit, &mut matcher).await?
-            };
-            bytes += fetched;
-            #[expect(clippy::cast_precision_loss, reason = "a share of rows")]
-            let share = n_alive as f64 / files.rows(unit) as f64;
-            dense = self.orphans || share > DENSE;
-        }
-        Ok((matcher.scatter, matcher.read, bytes))
-    }
-
-    /// Reads all columns of a row group; says how many rows may matter, and how many bytes were fetched.
-    async fn whole(
-        &self,
-        files: &Files,
-        unit: (usize, usize),
-        matcher: &mut Matcher<'_>,
-    ) -> Result<(usize, u64)> {
-        let (mut reader, fetched) = files.read(unit, &self.table.columns(), None).await?;
+    /// Reads all columns of a row group; says how many rows may matter.
+    async fn whole(&mut self, files: &Files, at: RowGroup, shard: &Shard) -> Result<usize> {
+        let (mut reader, fetched) = files.read(at, &self.matcher.table.columns(), None).await?;
+        self.bytes += fetched;
         let mut n_alive = 0;
-        while let Some(batch) = files.next(unit, &mut reader)? {
-            let alive = matcher.early(&batch, self.orphans)?;
-            n_alive += alive.rows.len();
-            self.late(matcher, &batch, &alive)?;
-            self.watch.rows.fetch_add(batch.num_rows() as u64, Relaxed);
-            tokio::task::yield_now().await;
+        while let Some(batch) = files.next(at, &mut reader)? {
+            n_alive += self.batch(&batch, shard).await?;
         }
-        Ok((n_alive, fetched))
+        Ok(n_alive)
     }
 
-    /// Reads the columns of a row group that decide which rows matter, then the others of those rows.
-    async fn skipping(
-        &self,
-        files: &Files,
-        unit: (usize, usize),
-        matcher: &mut Matcher<'_>,
-    ) -> Result<(usize, u64)> {
-        let (mut reader, mut fetched) = files.read(unit, &self.table.early_columns(), None).await?;
+    /// Reads the columns of a row group that decide which rows matter, then the others of those rows; says how many
+    /// may matter.
+    async fn skipping(&mut self, files: &Files, at: RowGroup, shard: &Shard) -> Result<usize> {
+        let (mut reader, fetched) = files.read(at, &self.matcher.table.early_columns(), None).await?;
+        self.bytes += fetched;
         let (mut all, mut selected, mut n_alive) = (Alive::default(), Selected::default(), 0);
-        while let Some(batch) = files.next(unit, &mut reader)? {
-            let alive = matcher.early(&batch, false)?;
+        while let Some(batch) = files.next(at, &mut reader)? {
+            let alive = self.matcher.early(&batch, false)?;
             n_alive += alive.rows.len();
             selected.add(batch.num_rows(), &alive.rows);
             all.append(alive);
@@ -300,22 +271,23 @@ impl Worker {
             tokio::task::yield_now().await;
         }
         if n_alive == 0 {
-            return Ok((0, fetched));
+            return Ok(0);
         }
         let selection = RowSelection::from(selected.selectors);
-        let (mut reader, more) = files.read(unit, &self.table.late_columns(), Some(selection)).await?;
-        fetched += more;
+        let late = self.matcher.table.late_columns();
+        let (mut reader, fetched) = files.read(at, &late, Some(selection)).await?;
+        self.bytes += fetched;
         let mut done = 0;
-        while let Some(batch) = files.next(unit, &mut reader)? {
+        while let Some(batch) = files.next(at, &mut reader)? {
             let part = all.part(done..done + batch.num_rows());
             done += batch.num_rows();
-            let keys = column(&batch, std::slice::from_ref(&self.table.key))?;
-            let ordinals = matcher.ordinals(&keys)?;
-            matcher.late(&batch, &part, &ordinals)?;
-            matcher.settle(&self.task.runtime_env())?;
+            let keys = column(&batch, std::slice::from_ref(&self.matcher.table.key))?;
+            let ordinals = self.matcher.ordinals(shard, &keys)?;
+            self.matcher.late(&batch, &part, shard, &ordinals)?;
+            self.matcher.settle(&self.task.runtime_env())?;
             tokio::task::yield_now().await;
         }
-        Ok((n_alive, fetched))
+        Ok(n_alive)
     }
 }
 

@@ -70,10 +70,17 @@ pub(super) struct Scatter {
 }
 
 impl Scatter {
-    pub(super) fn new(n_profiles: usize, reservation: MemoryReservation) -> Self {
-        let mut parts = vec![];
-        parts.resize_with(n_profiles.div_ceil(PROFILES), Mutex::default);
-        Self { parts, files: vec![], reservation, held: 0 }
+    pub(super) fn new(reservation: MemoryReservation) -> Self {
+        Self { parts: vec![], files: vec![], reservation, held: 0 }
+    }
+
+    /// Forgets what is there and makes room for so many partitions.
+    pub(super) fn begin(&mut self, n_partitions: usize) {
+        self.parts.clear();
+        self.parts.resize_with(n_partitions, Mutex::default);
+        self.files.clear();
+        self.held = 0;
+        self.reservation.free();
     }
 
     /// Adds an event of a profile with the values kept of it.

@@ -145,9 +145,9 @@ impl Signatures {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).all[signature as usize].clone()
     }
 
-    /// The atoms of each signature.
-    pub(super) fn all(&self) -> Vec<Vec<u32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).all.clone()
+    /// The atoms of each signature from one on.
+    pub(super) fn from(&self, first: usize) -> Vec<Vec<u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).all[first..].to_vec()
     }
 }
 

@@ -20,8 +20,9 @@ use super::bits::small;
 use super::channel::Channel;
 use super::classes::{Bound, Classes, LookupRows, Values};
 use super::dictionary::Dictionary;
-use super::keys::{Keys, NOBODY};
+use super::keys::NOBODY;
 use super::scatter::Scatter;
+use super::shard::{Profiles, Shard};
 use super::signature::{Automata, DEAD, Kept, Signatures, Terms};
 
 /// An event table, as all threads see it.
@@ -69,14 +70,6 @@ pub(super) struct Lookup {
     pub(super) batch: RecordBatch,
 }
 
-/// The profiles that events belong to.
-#[derive(Debug)]
-pub(super) struct Profiles {
-    pub(super) keys: Keys,
-    /// Columns that expressions about events need, by ordinal.
-    pub(super) columns: HashMap<String, ArrayRef>,
-}
-
 impl EventTable {
     /// The columns that decide whether a row matters, its timestamp first.
     pub(super) fn early_columns(&self) -> Vec<&str> {
@@ -87,6 +80,14 @@ impl EventTable {
             }
         }
         unique(columns)
+    }
+
+    /// The positions of rows within the widest window, given their times.
+    fn within(&self, n_rows: usize, time_of: impl Fn(usize) -> i64) -> Vec<u32> {
+        let until = self.until.unwrap_or(i64::MAX);
+        // No window ends before the beginning of time, which is when events without a time are.
+        let from = if self.until.is_some() { self.since.max(i64::MIN + 1) } else { self.since };
+        (0..n_rows).filter(|row| (from..=until).contains(&time_of(*row))).map(small).collect()
     }
 
     /// All columns that are read.
@@ -143,7 +144,7 @@ pub(super) struct Read {
 
 /// One thread's work on an event table.
 pub(super) struct Matcher<'a> {
-    table: &'a EventTable,
+    pub(super) table: &'a EventTable,
     profiles: &'a Profiles,
     classes: Vec<Classes>,
     keys: Dictionary,
@@ -229,19 +230,29 @@ impl<'a> Matcher<'a> {
         let mut values: Vec<Option<Values>> = vec![];
         values.resize_with(table.n_early, || None);
         let mut alive = Alive::default();
-        for row in 0..batch.num_rows() {
-            let null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-            // An event without a time is before all windows, and not before any instant.
-            let time = if null { i64::MIN } else { times[row] };
-            if time < table.since || table.until.is_some_and(|until| null || time > until) {
-                continue;
-            }
-            self.read.events += 1;
-            if all {
-                alive.within.push(small(row));
-            }
-            let first =
-                if table.n_early > 0 { Some(self.load(0, batch, &mut values)?.class(row)) } else { None };
+        // An event without a time is before all windows, and not before any instant.
+        let time_of = |row: usize| match &nulls {
+            Some(nulls) if nulls.is_null(row) => i64::MIN,
+            _ => times[row],
+        };
+        let mut rows = table.within(batch.num_rows(), time_of);
+        self.read.events += rows.len() as u64;
+        if all {
+            alive.within.clone_from(&rows);
+        }
+        // Most rows end at the first level: these are left out in a loop that does nothing else.
+        let classes = if table.n_early > 0 && !rows.is_empty() {
+            let classes = self.load(0, batch, &mut values)?.all(batch.num_rows());
+            let holds = |class, literal| self.classes[0].holds(class, literal as usize);
+            let goes_on = |row: &u32| !self.automata.start(Some(classes[*row as usize]), holds).is_empty();
+            rows.retain(goes_on);
+            Some(classes)
+        } else {
+            None
+        };
+        for row in rows.into_iter().map(|row| row as usize) {
+            let time = time_of(row);
+            let first = classes.as_ref().map(|classes| classes[row]);
             let classes = &self.classes;
             let holds = |class, literal| classes[0].holds(class, literal as usize);
             let before = alive.states.len();
@@ -288,10 +299,17 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// Reads the rest of the rows that may matter, given the ordinals of their profiles, and keeps what matters.
-    pub(super) fn late(&mut self, batch: &RecordBatch, alive: &Alive, ordinals: &[u32]) -> Result<()> {
+    /// Reads the rest of the rows that may matter, given the places of their profiles in a shard, and keeps what matters.
+    pub(super) fn late(
+        &mut self,
+        batch: &RecordBatch,
+        alive: &Alive,
+        shard: &Shard,
+        ordinals: &[u32],
+    ) -> Result<()> {
         let (table, n) = (self.table, alive.rows.len());
-        let mut inputs = Inputs { table, profiles: self.profiles, batch, ordinals, lookups: HashMap::new() };
+        let (profiles, lookups) = (self.profiles, HashMap::new());
+        let mut inputs = Inputs { table, profiles, batch, first: small(shard.first), ordinals, lookups };
         let mut channels = vec![];
         for channel in &table.channels {
             channels.push(if channel.is_of_time {
@@ -379,9 +397,16 @@ impl<'a> Matcher<'a> {
         self.scatter.push(ordinal, time, signature, nullable.into_iter().chain(values));
     }
 
-    /// The ordinals of the profiles with some keys.
-    pub(super) fn ordinals(&mut self, keys: &ArrayRef) -> Result<Vec<u32>> {
-        self.profiles.keys.ordinals(keys, &mut self.keys)
+    /// The places of the profiles with some keys in a shard.
+    pub(super) fn ordinals(&mut self, shard: &Shard, keys: &ArrayRef) -> Result<Vec<u32>> {
+        shard.keys.ordinals(keys, &mut self.keys)
+    }
+
+    /// Makes room for the events of a shard; those of the one before are forgotten.
+    pub(super) fn begin(&mut self, shard: &Shard) {
+        self.scatter.begin(shard.n_partitions());
+        // The same dictionary says other places in another shard.
+        self.keys = Dictionary::default();
     }
 
     /// Accounts for the memory that was taken.
@@ -398,6 +423,8 @@ struct Inputs<'a> {
     table: &'a EventTable,
     profiles: &'a Profiles,
     batch: &'a RecordBatch,
+    /// How many profiles are in shards before, and the places of the rows' profiles in theirs.
+    first: u32,
     ordinals: &'a [u32],
     /// The rows of lookups, once one is needed.
     lookups: HashMap<usize, UInt32Array>,
@@ -411,7 +438,7 @@ impl Inputs<'_> {
                 Input::Event(name) => column(self.batch, std::slice::from_ref(name))?,
                 Input::Profile(name) => {
                     let all = self.profiles.columns.get(name).ok_or_else(|| bug!("`{name}` was not read"))?;
-                    let known = |ordinal: &u32| (*ordinal != NOBODY).then_some(*ordinal);
+                    let known = |ordinal: &u32| (*ordinal != NOBODY).then(|| self.first + ordinal);
                     let ordinals: UInt32Array = self.ordinals.iter().map(known).collect();
                     take(all, &ordinals, None).map_err(|error| bug!("profile columns: {error}"))?
                 }

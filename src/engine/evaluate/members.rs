@@ -17,7 +17,7 @@ use crate::bug;
 use crate::diagnostic::Kind;
 use crate::engine::scope::Scope;
 use crate::error::Result;
-use crate::evaluation::{Prepared, Tables, Watch, repeated};
+use crate::evaluation::{Asked, Prepared, Tables, Watch, repeated};
 use crate::planner;
 use crate::profile::Bound;
 use crate::resolve::Program;
@@ -81,7 +81,8 @@ impl Members {
         progress: Option<&dyn Progress>,
     ) -> Result<()> {
         let watch = Arc::new(Watch::default());
-        let run = prepared.run(tables, true, &watch);
+        let asked = Asked { orphans: true, limit: None, watch: Arc::clone(&watch) };
+        let run = prepared.run(tables, asked);
         let mut run = std::pin::pin!(run);
         let mut ticks = tokio::time::interval(std::time::Duration::from_millis(100));
         let outcome = loop {

@@ -1,0 +1,119 @@
+//! Profiles whose events are read together: all of a store, or those of one bucket of a laid-out table.
+//!
+//! Within a shard profiles are counted from 0, and go by partitions of a few thousand.
+
+use std::ops::Range;
+
+use arrow::array::{Array, ArrayRef, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::DataType;
+use hashbrown::HashMap;
+
+use crate::bug;
+use crate::error::{Error, Result};
+
+use super::bits::small;
+use super::keys::{Kept, Keys, repeated};
+use super::scatter::PROFILES;
+
+/// The profiles of a store, shard by shard.
+#[derive(Debug)]
+pub(super) struct Profiles {
+    pub(super) keys: Kept,
+    /// Where each shard begins, and where the last one ends.
+    pub(super) starts: Vec<usize>,
+    /// Columns that expressions about events or features need, by ordinal.
+    pub(super) columns: HashMap<String, ArrayRef>,
+    /// The table, and its key with its type.
+    pub(super) table: String,
+    pub(super) key: String,
+    pub(super) key_type: DataType,
+}
+
+impl Profiles {
+    /// The keys, by ordinal, as the profile table has them.
+    pub(super) fn array(&self) -> Result<ArrayRef> {
+        self.keys.array(&self.key_type)
+    }
+
+    pub(super) fn n_shards(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// A shard, ready for keys to be looked up in it. Refuses a key that stands twice.
+    pub(super) fn shard(&self, at: usize) -> Result<Shard> {
+        let range = self.starts[at]..self.starts[at + 1];
+        let first = range.start;
+        let keys = Keys::new(self.keys.slice(range)).map_err(|_| self.repeated())?;
+        Ok(Shard { first, keys })
+    }
+
+    /// What is said of keys that stand twice: the same, whichever shard has met one.
+    fn repeated(&self) -> Error {
+        let keys = self.array();
+        match (Keys::new(self.keys.clone()), keys) {
+            (Err(found), Ok(keys)) => repeated(&keys, found.first, found.more, &self.table, &self.key),
+            (_, Err(error)) => error,
+            (Ok(_), _) => bug!("a key stands twice in a shard and once in all"),
+        }
+    }
+}
+
+/// Profiles whose events are read together.
+#[derive(Debug)]
+pub(super) struct Shard {
+    /// How many profiles are in shards before.
+    pub(super) first: usize,
+    pub(super) keys: Keys,
+}
+
+impl Shard {
+    pub(super) fn n_partitions(&self) -> usize {
+        self.keys.len().div_ceil(PROFILES)
+    }
+
+    /// The profiles of a partition, counted over all shards.
+    pub(super) fn partition(&self, at: usize) -> Range<usize> {
+        let end = self.keys.len().min((at + 1) * PROFILES);
+        self.first + at * PROFILES..self.first + end
+    }
+}
+
+/// Puts profiles in the order of their buckets: the positions in that order, and where each bucket begins and the last
+/// one ends.
+pub(super) fn by_bucket(buckets: &[u32], n_buckets: usize) -> Result<(UInt32Array, Vec<usize>)> {
+    let mut starts = vec![0; n_buckets + 1];
+    for bucket in buckets {
+        let after =
+            starts.get_mut(*bucket as usize + 1).ok_or_else(|| bug!("bucket {bucket} of {n_buckets}"))?;
+        *after += 1;
+    }
+    for bucket in 0..n_buckets {
+        starts[bucket + 1] += starts[bucket];
+    }
+    let (mut next, mut order) = (starts.clone(), vec![0; buckets.len()]);
+    for (at, bucket) in buckets.iter().enumerate() {
+        let place = &mut next[*bucket as usize];
+        order[*place] = small(at);
+        *place += 1;
+    }
+    Ok((UInt32Array::from(order), starts))
+}
+
+/// Rows of a column in another order.
+pub(super) fn ordered(column: &dyn Array, order: &UInt32Array) -> Result<ArrayRef> {
+    take(column, order, None).map_err(|error| bug!("profiles in the order of their buckets: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_keep_their_order_within_a_bucket() {
+        let (order, starts) = by_bucket(&[2, 0, 2, 3, 0], 5).unwrap();
+        assert_eq!(order.values(), &[1, 4, 0, 2, 3]);
+        assert_eq!(starts, [0, 2, 2, 4, 5, 5]);
+        assert!(by_bucket(&[5], 5).is_err());
+    }
+}
