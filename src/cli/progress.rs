@@ -85,8 +85,8 @@ pub(crate) fn summary(figures: &Figures) -> String {
         count(figures.profiles),
         figures.seconds
     );
-    if figures.orphan_events > 0 {
-        text.push_str(&format!("; {} events are of no profile", count(figures.orphan_events)));
+    if let Some(orphans @ 1..) = figures.orphan_events {
+        text.push_str(&format!("; {} events are of no profile", count(orphans)));
     }
     if figures.null_keys > 0 {
         text.push_str(&format!("; {} profiles without a key were skipped", count(figures.null_keys)));
@@ -108,7 +108,7 @@ mod tests {
         let mut figures = Figures { store: "shop".to_owned(), profiles: 100_000, ..Figures::default() };
         (figures.events, figures.seconds) = (2_015_705, 1.234);
         assert_eq!(summary(&figures), "shop: 2,015,705 events of 100,000 profiles read in 1.23 s");
-        (figures.orphan_events, figures.null_keys) = (5, 1);
+        (figures.orphan_events, figures.null_keys) = (Some(5), 1);
         assert!(
             summary(&figures)
                 .ends_with("; 5 events are of no profile; 1 profiles without a key were skipped")

@@ -128,7 +128,7 @@ impl Session {
         let mut members = Members::default();
         let mut pending = vec![rest];
         if prepared.rules().next().is_some() {
-            match members.run(&tables, &prepared, &program, progress.as_deref()).await {
+            match members.run(&tables, &prepared, &program, !report.dry_run, progress.as_deref()).await {
                 Ok(()) => {}
                 // The general plan says which rule it is, and evaluates the others.
                 Err(error) if matches!(error.kind(), Kind::Execution | Kind::Unsupported) => {

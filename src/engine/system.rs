@@ -144,7 +144,7 @@ async fn evaluations(scope: &Arc<Scope>) -> Result<Vec<Column>> {
         count("profiles", rows.iter().map(|(_, _, figures, ..)| Some(figures.profiles))),
         count("null_keys", rows.iter().map(|(_, _, figures, ..)| Some(figures.null_keys))),
         count("events", rows.iter().map(|(_, _, figures, ..)| Some(figures.events))),
-        count("orphan_events", rows.iter().map(|(_, _, figures, ..)| Some(figures.orphan_events))),
+        count("orphan_events", rows.iter().map(|(_, _, figures, ..)| figures.orphan_events)),
         count("bytes_scanned", rows.iter().map(|(_, _, figures, ..)| Some(figures.bytes_scanned))),
         (Field::new("seconds", DataType::Float64, true), Arc::new(seconds)),
     ])

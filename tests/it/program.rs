@@ -188,6 +188,40 @@ async fn the_program_finds_the_same_bucket_by_bucket() {
     assert!(reports.iter().all(|report| *report == reports[0]), "{reports:?}");
 }
 
+#[tokio::test]
+async fn profiles_are_read_when_too_many_events_wait_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let session = open(Options { threads: Some(2), ..Options::default() }).await;
+    // Every event of the first rule waits until 262,144 do; those of the second all wait, and some are of nobody.
+    let events = "SELECT 'p' || (value * 7919 % 9700) AS who, to_timestamp_micros(value * 1000000) AS at,
+        value % 1000 AS kind FROM generate_series(1, 300000)";
+    let options = "STORED AS PARQUET OPTIONS ('format.max_row_group_size' '100000')";
+    run(
+        &session,
+        &format!(
+            "COPY ({PROFILES}) TO '{at}/profiles/' {options}; COPY ({events}) TO '{at}/events/' {options};
+             CREATE EXTERNAL TABLE profiles STORED AS PARQUET LOCATION '{at}/profiles/';
+             CREATE EXTERNAL TABLE events STORED AS PARQUET LOCATION '{at}/events/';
+             CREATE PROFILE STORE world PROFILES profiles KEY (id) EVENTS events KEY (who) TIMESTAMP (at);
+             CREATE SEGMENT many AS times(true) >= 31;
+             CREATE SEGMENT few AS did(kind = 7) AND points < 50"
+        ),
+    )
+    .await
+    .unwrap();
+    for (segment, query) in [
+        ("many", "SELECT who FROM events GROUP BY who HAVING count(*) >= 31"),
+        ("few", "SELECT who FROM events WHERE kind = 7"),
+    ] {
+        let points = if segment == "few" { "AND points < 50" } else { "" };
+        let expected = format!("SELECT id FROM profiles WHERE id IN ({query}) {points}");
+        let expected = first_column(&run(&session, &expected).await.unwrap());
+        let found = first_column(&run(&session, &format!("SELECT id FROM segment.{segment}")).await.unwrap());
+        assert!(found == expected && !found.is_empty(), "{segment}: {} {}", found.len(), expected.len());
+    }
+}
+
 /// Events with columns of many values that have little to do with each other.
 const WIDE: &str = "SELECT 'p' || (value * 7919 % 2100) AS who,
     to_timestamp_micros((1781521200 - value * 300) * 1000000) AS at,

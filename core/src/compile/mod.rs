@@ -67,6 +67,17 @@ pub struct Evaluation {
     pub refused: Vec<(usize, String)>,
 }
 
+impl Evaluation {
+    /// Whether only profiles with events that some condition holds for can be members of any rule.
+    pub fn members_have_events(&self) -> bool {
+        let without_events = |leaf: usize| match self.leaves[leaf] {
+            Leaf::Count { .. } | Leaf::Groups { .. } | Leaf::Below { .. } => Some(false),
+            Leaf::Attribute(_) | Leaf::Value { .. } => None,
+        };
+        self.rules.iter().all(|(_, tree)| tree.known(&without_events) == Some(false))
+    }
+}
+
 /// What is asked of one event table.
 #[derive(Clone, Debug)]
 pub struct Table {

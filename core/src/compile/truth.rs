@@ -81,6 +81,29 @@ pub enum Tree {
 }
 
 impl Tree {
+    /// Whether it holds, given what is known of leaves: none where that depends on the others.
+    pub fn known(&self, leaf: &impl Fn(usize) -> Option<bool>) -> Option<bool> {
+        // A part that has the deciding value settles it, and so do parts that all have the other one.
+        let join = |parts: &[Self], deciding: bool| {
+            let mut all = Some(!deciding);
+            for part in parts {
+                match part.known(leaf) {
+                    Some(value) if value == deciding => return Some(deciding),
+                    Some(_) => {}
+                    None => all = None,
+                }
+            }
+            all
+        };
+        match self {
+            Self::Constant(value) => Some(*value),
+            Self::Leaf(at) => leaf(*at),
+            Self::Not(at) => leaf(*at).map(|value| !value),
+            Self::All(parts) => join(parts, false),
+            Self::Any(parts) => join(parts, true),
+        }
+    }
+
     /// The conjunction.
     pub fn all(parts: impl IntoIterator<Item = Self>) -> Self {
         Self::join(parts, true)

@@ -101,7 +101,8 @@ impl ExecutionPlan for MembersExec {
         let (prepared, tables) = (Arc::clone(&self.prepared), Arc::clone(&self.tables));
         let (schema, limit) = (Arc::clone(&self.schema), self.limit);
         let members = async move {
-            let outcome = prepared.run(&*tables, Asked { limit, ..Asked::default() }).await?;
+            let outcome =
+                prepared.run(&*tables, Asked { members_only: true, limit, ..Asked::default() }).await?;
             let Some((_, members)) = outcome.members.into_iter().next() else {
                 return Err(bug!("an evaluation of no rule").into());
             };

@@ -31,9 +31,7 @@ type Word = [u64; WORDS];
 /// What all threads need to finish partitions.
 pub(super) struct Finish {
     pub(super) evaluation: Arc<Evaluation>,
-    pub(super) profiles: Arc<Profiles>,
     pub(super) tables: Vec<Counting>,
-    pub(super) attributes: Attributes,
     pub(super) values: Vec<RowExpr>,
 }
 
@@ -152,7 +150,7 @@ impl Finish {
         let (first, n) = (profiles.start, profiles.len());
         scratch.facts.clear(self.evaluation.leaves.len());
         scratch.members.resize(self.evaluation.rules.len(), RoaringBitmap::new());
-        self.attribute_leaves(first, n, scratch);
+        attribute_leaves(&shard.profiles.attributes, first, n, scratch);
         let mut features: HashMap<usize, ArrayRef> = HashMap::new();
         for (table, events) in self.tables.iter().zip(events) {
             table.count(events, partition, n, scratch)?;
@@ -161,38 +159,13 @@ impl Finish {
                 features.insert(table.table().aggregates[at].feature, value);
             }
         }
-        self.value_leaves(first, n, &features, scratch)?;
+        self.value_leaves(&shard.profiles, first, n, &features, scratch)?;
         self.rules(first, n, scratch)
-    }
-
-    fn attribute_leaves(&self, first: usize, n: usize, scratch: &mut Scratch) {
-        let Attributes { classes, n_classes, leaves } = &self.attributes;
-        let mut upto: Vec<Vec<Word>> = vec![];
-        for (classes, n_classes) in classes.iter().zip(n_classes) {
-            // Profiles of all classes up to one, so that a run of classes is a difference of two.
-            let mut words = vec![[0; WORDS]; n_classes + 1];
-            for (at, class) in classes[first..first + n].iter().enumerate() {
-                words[*class as usize + 1][at / 64] |= 1 << (at % 64);
-            }
-            for class in 1..words.len() {
-                let (before, own) = words.split_at_mut(class);
-                own[0].iter_mut().zip(&before[class - 1]).for_each(|(own, before)| *own |= before);
-            }
-            upto.push(words);
-        }
-        for AttributeLeaf { leaf, subject, runs } in leaves {
-            let out = &mut scratch.facts.bits[*leaf];
-            for (start, end) in runs {
-                let (below, upto) = (&upto[*subject][*start], &upto[*subject][*end]);
-                out.iter_mut()
-                    .zip(upto.iter().zip(below))
-                    .for_each(|(out, (upto, below))| *out |= upto & !below);
-            }
-        }
     }
 
     fn value_leaves(
         &self,
+        profiles: &Profiles,
         first: usize,
         n: usize,
         features: &HashMap<usize, ArrayRef>,
@@ -204,7 +177,7 @@ impl Finish {
             let answers = match &known[*value] {
                 Some(answers) => answers,
                 None => {
-                    let answers = self.value(&self.values[*value], first, n, features)?;
+                    let answers = self.value(profiles, &self.values[*value], first, n, features)?;
                     known[*value].insert(answers)
                 }
             };
@@ -219,6 +192,7 @@ impl Finish {
 
     fn value(
         &self,
+        profiles: &Profiles,
         expr: &RowExpr,
         first: usize,
         n: usize,
@@ -228,7 +202,7 @@ impl Finish {
         for (input, field) in expr.inputs.iter().zip(expr.parts().1.fields()) {
             let column = match input {
                 Input::Profile(name) => {
-                    let all = self.profiles.columns.get(name).ok_or_else(|| bug!("`{name}` was not read"))?;
+                    let all = profiles.columns.get(name).ok_or_else(|| bug!("`{name}` was not read"))?;
                     all.slice(first, n)
                 }
                 Input::Feature(at) => {
@@ -270,6 +244,31 @@ impl Finish {
             *members |= RoaringBitmap::from_lsb0_bytes(start - shift, &bytes);
         }
         Ok(())
+    }
+}
+
+/// Sets the leaves that are about attributes.
+fn attribute_leaves(of: &Attributes, first: usize, n: usize, scratch: &mut Scratch) {
+    let Attributes { classes, n_classes, leaves } = of;
+    let mut upto: Vec<Vec<Word>> = vec![];
+    for (classes, n_classes) in classes.iter().zip(n_classes) {
+        // Profiles of all classes up to one, so that a run of classes is a difference of two.
+        let mut words = vec![[0; WORDS]; n_classes + 1];
+        for (at, class) in classes[first..first + n].iter().enumerate() {
+            words[*class as usize + 1][at / 64] |= 1 << (at % 64);
+        }
+        for class in 1..words.len() {
+            let (before, own) = words.split_at_mut(class);
+            own[0].iter_mut().zip(&before[class - 1]).for_each(|(own, before)| *own |= before);
+        }
+        upto.push(words);
+    }
+    for AttributeLeaf { leaf, subject, runs } in leaves {
+        let out = &mut scratch.facts.bits[*leaf];
+        for (start, end) in runs {
+            let (below, upto) = (&upto[*subject][*start], &upto[*subject][*end]);
+            out.iter_mut().zip(upto.iter().zip(below)).for_each(|(out, (upto, below))| *out |= upto & !below);
+        }
     }
 }
 

@@ -4,7 +4,9 @@ use std::hash::BuildHasher;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, LargeStringArray, StringViewArray, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, LargeStringArray, StringViewArray, UInt32Array, new_empty_array,
+};
 use arrow::compute::{cast, concat, take};
 use arrow::datatypes::{DataType, Int64Type};
 use hashbrown::DefaultHashBuilder;
@@ -66,23 +68,30 @@ impl Texts {
 }
 
 impl Kept {
-    /// The keys of a profile table, in order; none is NULL.
+    /// Keys of a batch in this form; none is NULL.
+    pub(super) fn part(keys: &ArrayRef) -> Result<ArrayRef> {
+        if form(keys.data_type()) == Some(true) {
+            cast(keys, &DataType::LargeUtf8).map_err(|error| bug!("keys: {error}"))
+        } else {
+            Ok(Arc::new(as_numbers(keys)?))
+        }
+    }
+
+    /// The keys of a profile table, of this type, in their parts.
     pub(super) fn new(parts: &[ArrayRef], data_type: &DataType) -> Result<Self> {
         let parts: Vec<&dyn Array> = parts.iter().map(|part| &**part).collect();
         let array = if parts.is_empty() {
-            arrow::array::new_empty_array(data_type)
+            Self::part(&new_empty_array(data_type))?
         } else {
             concat(&parts).map_err(|error| bug!("profile keys of two types: {error}"))?
         };
         if u32::try_from(array.len()).is_err() {
             return Err(Error::new(Kind::Resource, "more than 4,294,967,295 profiles in one store"));
         }
-        if form(data_type) == Some(true) {
-            let texts = cast(&array, &DataType::LargeUtf8).map_err(|error| bug!("keys: {error}"))?;
-            Ok(Self::Text(Texts::new(texts.as_string::<i64>().clone())))
-        } else {
-            Ok(Self::Number(as_numbers(&array)?))
-        }
+        Ok(match array.as_string_opt::<i64>() {
+            Some(texts) => Self::Text(Texts::new(texts.clone())),
+            None => Self::Number(as_numbers(&array)?),
+        })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -152,8 +161,16 @@ fn form(data_type: &DataType) -> Option<bool> {
 }
 
 impl Keys {
-    /// Finds keys again by their position.
+    /// Finds keys again by their position. Refuses a key that stands twice.
     pub(super) fn new(kept: Kept) -> std::result::Result<Self, Repeated> {
+        match Self::all(kept) {
+            (keys, None) => Ok(keys),
+            (_, Some(repeated)) => Err(repeated),
+        }
+    }
+
+    /// Finds keys again, those that stand more than once by the first of their positions.
+    pub(super) fn all(kept: Kept) -> (Self, Option<Repeated>) {
         let n = kept.len();
         let capacity = (n * 2).next_power_of_two().max(64);
         let mut keys = Self {
@@ -183,10 +200,7 @@ impl Keys {
                 slot = (slot + 1) & keys.mask;
             }
         }
-        match first {
-            None => Ok(keys),
-            Some(first) => Err(Repeated { first, more }),
-        }
+        (keys, first.map(|first| Repeated { first, more }))
     }
 
     /// How many profiles there are.

@@ -30,6 +30,7 @@ mod finish;
 mod keys;
 mod parquet;
 mod partition;
+mod pending;
 mod prepare;
 mod profiles;
 mod run;

@@ -1,28 +1,32 @@
 //! The profile table of an evaluation, read once: ordinals by key, classes of attributes, columns that are needed.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::{concat, filter_record_batch, is_not_null};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::TaskContext;
-use datafusion::physical_plan::execute_stream_partitioned;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
 use futures::StreamExt;
 use hashbrown::HashMap;
+use tokio::sync::OnceCell;
 
 use crate::bug;
-use crate::compile::Of;
-use crate::error::Result;
+use crate::compile::{Evaluation, Of};
+use crate::error::{Error, Result};
 use crate::statement::quote;
 
 use super::bind::{Input, RowExpr};
 use super::bits::small;
 use super::classes::Classes;
+use super::dictionary::Dictionary;
 use super::finish::Attributes;
-use super::keys::Kept;
+use super::keys::{Kept, Keys, NOBODY};
+use super::pending::{self, Pending};
 use super::prepare::Prepared;
-use super::shard::{Profiles, by_bucket, ordered};
+use super::shard::{Profiles, Shard, by_bucket, ordered};
 use super::table::column;
 use super::{Buckets, Tables};
 
@@ -42,13 +46,19 @@ impl Prepared {
         columns
     }
 
-    /// Reads all profiles: in the order of the table as one shard, or a shard a bucket.
-    pub(super) async fn read_profiles(
+    /// Whether what is asked about events needs columns of their profiles.
+    pub(super) fn events_need_profiles(&self) -> bool {
+        let mut exprs =
+            self.tables.iter().flat_map(|table| table.channels.iter().chain(table.questions.rows.values()));
+        exprs.any(|expr| expr.inputs.iter().any(|input| matches!(input, Input::Profile(_))))
+    }
+
+    /// How profiles are read: in the order of the table as one shard, or a shard a bucket.
+    pub(super) async fn open_profiles(
         &self,
         tables: &dyn Tables,
-        task: &Arc<TaskContext>,
         buckets: Option<Buckets>,
-    ) -> Result<(Profiles, Attributes, u64)> {
+    ) -> Result<ProfileScan> {
         let declared = &self.program.store.store.profiles;
         let kept = self.kept_columns();
         let questions = &self.evaluation.profiles;
@@ -76,30 +86,52 @@ impl Prepared {
         }
         let list: Vec<String> = columns.iter().map(|column| quote(column)).collect();
         let plan = tables.plan(&format!("SELECT {} FROM {}", list.join(", "), declared.table)).await?;
-        let physical = tables.state().create_physical_plan(&plan).await?;
+        let plan = tables.state().create_physical_plan(&plan).await?;
         let mut classes = vec![];
         for at in 0..questions.subjects.len() {
             classes.push(Classes::new(questions, at, &self.profiles.tests[at], None)?);
         }
         let reader = Arc::new(ProfileReader {
+            table: declared.table.clone(),
             key: declared.key.clone(),
             subjects: (0..questions.subjects.len())
                 .map(|at| (questions.subjects[at].of.clone(), self.profiles.rows.get(&at).cloned()))
                 .collect(),
             classes: Mutex::new(classes),
-            kept: kept.clone(),
+            kept,
             buckets,
         });
-        let streams = execute_stream_partitioned(physical, Arc::clone(task))?;
+        let key_type = self.program.store.key_type();
+        let schema = Arc::clone(&self.program.store.profiles);
+        Ok(ProfileScan { evaluation: Arc::clone(&self.evaluation), plan, reader, key_type, schema })
+    }
+}
+
+/// A profile table about to be read.
+pub(super) struct ProfileScan {
+    evaluation: Arc<Evaluation>,
+    plan: Arc<dyn ExecutionPlan>,
+    reader: Arc<ProfileReader>,
+    key_type: DataType,
+    /// The columns of the table.
+    schema: SchemaRef,
+}
+
+impl ProfileScan {
+    /// Reads the profiles, once: those with one of the wanted keys, or all.
+    pub(super) async fn read(&self, task: &Arc<TaskContext>, wanted: Option<Keys>) -> Result<Profiles> {
+        let n_subjects = self.evaluation.profiles.subjects.len();
+        let wanted = Arc::new(wanted);
+        let streams = execute_stream_partitioned(Arc::clone(&self.plan), Arc::clone(task))?;
         let mut set = JoinSet::new();
         for (partition, mut stream) in streams.into_iter().enumerate() {
-            let reader = Arc::clone(&reader);
+            let (reader, wanted) = (Arc::clone(&self.reader), Arc::clone(&wanted));
             set.spawn(async move {
                 let mut parts = vec![];
                 while let Some(batch) = stream.next().await {
-                    parts.push(reader.read(&batch?)?);
+                    parts.push(reader.read(&batch?, wanted.as_ref().as_ref())?);
                 }
-                Ok::<_, crate::error::Error>((partition, parts))
+                Ok::<_, Error>((partition, parts))
             });
         }
         let mut partitions = vec![];
@@ -109,28 +141,27 @@ impl Prepared {
         partitions.sort_by_key(|(partition, _)| *partition);
         let parts: Vec<ProfilePart> = partitions.into_iter().flat_map(|(_, parts)| parts).collect();
         let keys: Vec<ArrayRef> = parts.iter().map(|part| Arc::clone(&part.keys)).collect();
-        let key_type = self.program.store.key_type();
-        let mut keys = Kept::new(&keys, &key_type)?;
-        let mut of_subject = vec![Vec::with_capacity(keys.len()); questions.subjects.len()];
+        let mut keys = Kept::new(&keys, &self.key_type)?;
+        let mut of_subject = vec![Vec::with_capacity(keys.len()); n_subjects];
         for part in &parts {
             for (all, classes) in of_subject.iter_mut().zip(&part.classes) {
                 all.extend_from_slice(classes);
             }
         }
         let mut columns = HashMap::new();
-        for (at, name) in kept.into_iter().enumerate() {
+        for (at, name) in self.reader.kept.iter().enumerate() {
             let arrays: Vec<&dyn Array> = parts.iter().map(|part| &*part.kept[at]).collect();
             let array = if arrays.is_empty() {
-                let field = self.program.store.profiles.field_with_name(&name);
+                let field = self.schema.field_with_name(name);
                 let field = field.map_err(|error| bug!("profile columns: {error}"))?;
                 arrow::array::new_empty_array(field.data_type())
             } else {
                 concat(&arrays).map_err(|error| bug!("profile columns: {error}"))?
             };
-            columns.insert(name, array);
+            columns.insert(name.clone(), array);
         }
         let null_keys = parts.iter().map(|part| part.null_keys).sum();
-        let starts = match buckets {
+        let starts = match self.reader.buckets {
             None => vec![0, keys.len()],
             Some(buckets) => {
                 let of_all: Vec<u32> = parts.iter().flat_map(|part| part.buckets.iter().copied()).collect();
@@ -145,16 +176,59 @@ impl Prepared {
                 starts
             }
         };
-        let reader = Arc::into_inner(reader).ok_or_else(|| bug!("profiles are still read"))?;
-        let of = reader.classes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let of = self.reader.classes.lock().unwrap_or_else(PoisonError::into_inner);
         let attributes = Attributes::new(&self.evaluation, of_subject, &of);
-        let (table, key) = (declared.table.clone(), declared.key.clone());
-        Ok((Profiles { keys, starts, columns, table, key, key_type }, attributes, null_keys))
+        let (table, key) = (self.reader.table.clone(), self.reader.key.clone());
+        let key_type = self.key_type.clone();
+        Ok(Profiles { keys, starts, columns, table, key, key_type, attributes, null_keys })
+    }
+}
+
+/// The profiles of a run: read before all events, or when too many of these wait for them, or after all.
+pub(super) struct Everyone {
+    scan: ProfileScan,
+    all: OnceCell<Arc<Profiles>>,
+    first: OnceCell<Arc<Shard>>,
+    /// How many events wait.
+    n_pending: AtomicUsize,
+}
+
+impl Everyone {
+    pub(super) fn new(scan: ProfileScan) -> Self {
+        Self { scan, all: OnceCell::new(), first: OnceCell::new(), n_pending: AtomicUsize::new(0) }
+    }
+
+    /// More events wait for the profiles to be read; says whether they should not.
+    pub(super) fn wait(&self, n: usize) -> bool {
+        self.n_pending.fetch_add(n, Relaxed) + n > pending::MOST
+    }
+
+    /// The keys of events that wait.
+    pub(super) fn keys<'a>(&self, waiting: impl Iterator<Item = &'a Pending>) -> Result<Keys> {
+        let keys: Vec<ArrayRef> = waiting.flat_map(Pending::keys).cloned().collect();
+        Ok(Keys::all(Kept::new(&keys, &self.scan.key_type)?).0)
+    }
+
+    /// The profiles, or those with one of the wanted keys if they are read only now.
+    pub(super) async fn profiles(
+        &self,
+        task: &Arc<TaskContext>,
+        wanted: Option<Keys>,
+    ) -> Result<&Arc<Profiles>> {
+        self.all.get_or_try_init(|| async { Ok(Arc::new(self.scan.read(task, wanted).await?)) }).await
+    }
+
+    /// The first shard, likewise.
+    pub(super) async fn shard(&self, task: &Arc<TaskContext>, wanted: Option<Keys>) -> Result<Arc<Shard>> {
+        let profiles = self.profiles(task, wanted).await?;
+        let shard = self.first.get_or_try_init(|| async { Ok::<_, Error>(Arc::new(profiles.shard(0)?)) });
+        Ok(Arc::clone(shard.await?))
     }
 }
 
 /// How batches of profiles are read.
 struct ProfileReader {
+    table: String,
     key: String,
     subjects: Vec<(Of, Option<RowExpr>)>,
     classes: Mutex<Vec<Classes>>,
@@ -173,7 +247,7 @@ struct ProfilePart {
 }
 
 impl ProfileReader {
-    fn read(&self, batch: &RecordBatch) -> Result<ProfilePart> {
+    fn read(&self, batch: &RecordBatch, wanted: Option<&Keys>) -> Result<ProfilePart> {
         let keys = column(batch, std::slice::from_ref(&self.key))?;
         let null_keys = keys.null_count() as u64;
         let filtered;
@@ -183,6 +257,17 @@ impl ProfileReader {
             &filtered
         } else {
             batch
+        };
+        let few;
+        let batch = match wanted {
+            None => batch,
+            Some(wanted) => {
+                let keys = column(batch, std::slice::from_ref(&self.key))?;
+                let found = wanted.ordinals(&keys, &mut Dictionary::default())?;
+                let found: BooleanArray = found.into_iter().map(|at| Some(at != NOBODY)).collect();
+                few = filter_record_batch(batch, &found).map_err(|error| bug!("keys: {error}"))?;
+                &few
+            }
         };
         let n = batch.num_rows();
         let mut columns = vec![];
@@ -224,6 +309,12 @@ impl ProfileReader {
         }
         let keys = column(batch, std::slice::from_ref(&self.key))?;
         let buckets = self.buckets.map(|buckets| (buckets.of)(&keys, small(buckets.n))).transpose()?;
-        Ok(ProfilePart { keys, buckets: buckets.unwrap_or_default(), classes, kept, null_keys })
+        Ok(ProfilePart {
+            keys: Kept::part(&keys)?,
+            buckets: buckets.unwrap_or_default(),
+            classes,
+            kept,
+            null_keys,
+        })
     }
 }

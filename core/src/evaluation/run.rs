@@ -15,7 +15,9 @@ use crate::error::Result;
 
 use super::counting::{Counted, Counting, Known};
 use super::finish::{Finish, Scratch};
+use super::pending::Pending;
 use super::prepare::Prepared;
+use super::profiles::Everyone;
 use super::scan::{Reader, Scan};
 use super::scatter::Scatter;
 use super::shard::Shard;
@@ -27,6 +29,8 @@ use super::{Buckets, Outcome, Tables, Watch};
 pub struct Asked {
     /// Whether every event's key is looked at, so that those of no profile are counted.
     pub orphans: bool,
+    /// Whether the keys of members are enough, and no others are wanted.
+    pub members_only: bool,
     /// How many members of any rule are enough.
     pub limit: Option<usize>,
     /// Who is told how far it has come.
@@ -49,25 +53,25 @@ impl Prepared {
             scans.push(scan);
         }
         let buckets = in_common(&scans);
-        let (profiles, attributes, null_keys) = self.read_profiles(tables, &task, buckets).await?;
-        let finish = Finish {
-            evaluation: Arc::clone(&self.evaluation),
-            profiles: Arc::new(profiles),
-            tables: counting,
-            attributes,
-            values: self.values.clone(),
-        };
-        let run =
-            Arc::new(Run { finish, scans, asked, task, next: AtomicUsize::new(0), found: AtomicU64::new(0) });
+        let everyone = Everyone::new(self.open_profiles(tables, buckets).await?);
+        let evaluation = Arc::clone(&self.evaluation);
+        let finish = Finish { evaluation, tables: counting, values: self.values.clone() };
+        let (next, found) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let events_first = asked.members_only
+            && !asked.orphans
+            && !self.events_need_profiles()
+            && self.evaluation.members_have_events();
+        let run = Arc::new(Run { finish, scans, everyone, asked, task, next, found });
         let found = match buckets {
             Some(_) => run.bucket_by_bucket(n_threads).await?,
-            None => run.all_at_once(n_threads).await?,
+            None => run.all_at_once(n_threads, events_first).await?,
         };
         let rules = self.evaluation.rules.iter().map(|(at, _)| *at);
+        let profiles = run.everyone.profiles(&run.task, None).await?;
         Ok(Outcome {
-            keys: run.finish.profiles.array()?,
+            keys: profiles.array()?,
             members: rules.zip(found.members).collect(),
-            null_keys,
+            null_keys: profiles.null_keys,
             events: found.read.events,
             orphans: orphans.then_some(found.read.orphans),
             bytes: found.bytes,
@@ -90,6 +94,7 @@ fn in_common(scans: &[Scan]) -> Option<Buckets> {
 struct Run {
     finish: Finish,
     scans: Vec<Scan>,
+    everyone: Everyone,
     asked: Asked,
     task: Arc<TaskContext>,
     /// What no thread has taken yet.
@@ -137,8 +142,8 @@ impl Run {
 
     fn reader(&self, table: usize) -> Result<Reader<'_>> {
         let events = &self.finish.tables[table].events;
-        let (scan, profiles) = (&self.scans[table], &self.finish.profiles);
-        Reader::new(scan, events, profiles, self.asked.orphans, &self.task, &self.asked.watch)
+        let scan = &self.scans[table];
+        Reader::new(scan, events, &self.everyone, self.asked.orphans, &self.task, &self.asked.watch)
     }
 
     /// Finds the members in a partition of a shard.
@@ -167,8 +172,9 @@ impl Run {
 
     /// Each thread reads and finishes one shard after the other.
     async fn bucket_by_bucket(self: &Arc<Self>, n_threads: usize) -> Result<Found> {
+        let n_shards = self.everyone.profiles(&self.task, None).await?.n_shards();
         let mut set = JoinSet::new();
-        for _ in 0..n_threads.min(self.finish.profiles.n_shards()) {
+        for _ in 0..n_threads.min(n_shards) {
             let run = Arc::clone(self);
             set.spawn(async move { run.shards().await });
         }
@@ -180,16 +186,16 @@ impl Run {
     }
 
     async fn shards(&self) -> Result<Found> {
-        let n_tables = self.scans.len();
+        let (n_tables, profiles) = (self.scans.len(), self.everyone.profiles(&self.task, None).await?);
         let mut readers = (0..n_tables).map(|table| self.reader(table)).collect::<Result<Vec<_>>>()?;
         let mut known: Vec<Known> = (0..n_tables).map(|_| Known::default()).collect();
         let mut scratch = Scratch::default();
-        while let Some(at) = self.take(self.finish.profiles.n_shards()) {
-            let shard = self.finish.profiles.shard(at)?;
+        while let Some(at) = self.take(profiles.n_shards()) {
+            let shard = Arc::new(profiles.shard(at)?);
             for ((reader, known), counting) in readers.iter_mut().zip(&mut known).zip(&self.finish.tables) {
-                reader.matcher.begin(&shard);
+                reader.begin(&shard)?;
                 for part in reader.parts_of(at) {
-                    reader.part(part, &shard).await?;
+                    reader.part(part).await?;
                 }
                 counting.learn(known);
             }
@@ -205,29 +211,47 @@ impl Run {
         Ok(found)
     }
 
-    /// All threads read, then all threads finish.
-    async fn all_at_once(self: &Arc<Self>, n_threads: usize) -> Result<Found> {
-        let shard = Arc::new(self.finish.profiles.shard(0)?);
-        let mut all = self.nobody();
-        let mut events = vec![];
-        for (table, counting) in self.finish.tables.iter().enumerate() {
+    /// All threads read, then all threads finish. With `events_first` the profiles are read after the events, if these
+    /// are few: those alone that have any.
+    async fn all_at_once(self: &Arc<Self>, n_threads: usize, events_first: bool) -> Result<Found> {
+        if !events_first {
+            self.everyone.shard(&self.task, None).await?;
+        }
+        let (mut all, mut events) = (self.nobody(), vec![]);
+        for table in 0..self.scans.len() {
             self.next.store(0, Relaxed);
             let mut set = JoinSet::new();
             for _ in 0..n_threads.min(self.scans[table].n_parts().max(1)) {
-                let (run, shard) = (Arc::clone(self), Arc::clone(&shard));
-                set.spawn(async move { run.scatter(table, &shard).await });
+                let run = Arc::clone(self);
+                set.spawn(async move { run.scatter(table, events_first).await });
             }
-            let (mut scatters, mut known) = (vec![], Known::default());
+            let mut of_table = vec![];
             while let Some(done) = set.join_next().await {
-                let (scatter, found) = done.map_err(|error| bug!("reading events: {error}"))??;
-                scatters.push(scatter);
+                let (scatter, pending, found) = done.map_err(|error| bug!("reading events: {error}"))??;
+                of_table.push((scatter, pending));
                 all.add(found);
             }
+            events.push(of_table);
+        }
+        let waiting = || events.iter().flatten().filter_map(|(_, pending)| pending.as_ref());
+        let wanted = events_first.then(|| self.everyone.keys(waiting())).transpose()?;
+        let shard = self.everyone.shard(&self.task, wanted).await?;
+        let mut counted = vec![];
+        for (of_table, counting) in events.into_iter().zip(&self.finish.tables) {
+            let mut scatters = vec![];
+            for (mut scatter, pending) in of_table {
+                if let Some(mut pending) = pending {
+                    scatter.begin(shard.n_partitions());
+                    pending.settle(&shard, &mut scatter)?;
+                }
+                scatters.push(scatter);
+            }
+            let mut known = Known::default();
             counting.learn(&mut known);
-            events.push((scatters, known));
+            counted.push((scatters, known));
         }
         self.next.store(0, Relaxed);
-        let events = Arc::new(events);
+        let events = Arc::new(counted);
         let mut set = JoinSet::new();
         for _ in 0..n_threads.min(shard.n_partitions().max(1)) {
             let (run, shard, events) = (Arc::clone(self), Arc::clone(&shard), Arc::clone(&events));
@@ -247,16 +271,20 @@ impl Run {
         Ok(all)
     }
 
-    /// One thread's reading of an event table, as long as there are parts of it.
-    async fn scatter(&self, table: usize, shard: &Shard) -> Result<(Scatter, Found)> {
+    /// One thread's reading of an event table, as long as there are parts of it; with the events that wait, if no profile
+    /// has been read.
+    async fn scatter(&self, table: usize, events_first: bool) -> Result<(Scatter, Option<Pending>, Found)> {
         let mut reader = self.reader(table)?;
-        reader.matcher.begin(shard);
+        if !events_first {
+            reader.begin(&self.everyone.shard(&self.task, None).await?)?;
+        }
         let n_parts = self.scans[table].n_parts();
         while let Some(part) = self.take(n_parts) {
-            reader.part(part, shard).await?;
+            reader.part(part).await?;
         }
         let mut found = self.nobody();
         found.read(&reader);
-        Ok((reader.matcher.scatter, found))
+        let pending = reader.waits().then_some(reader.matcher.pending);
+        Ok((reader.matcher.scatter, pending, found))
     }
 }

@@ -23,9 +23,10 @@ use super::asked::SECONDS_A_DAY;
 use super::keys::NOBODY;
 use super::parquet::{Files, RowGroup};
 use super::prepare::Prepared;
+use super::profiles::Everyone;
 use super::scatter::Scatter;
-use super::shard::{Profiles, Shard};
-use super::table::{Alive, EventTable, Matcher, column};
+use super::shard::Shard;
+use super::table::{Alive, EventTable, Matcher, Owners, column};
 use super::{Buckets, LaidOut, Tables, Watch};
 
 /// Above this share of rows that matter, all columns of all rows are read.
@@ -147,6 +148,9 @@ fn since_filter(time: &str, time_type: &DataType, since: i64) -> Option<LogicalE
 pub(super) struct Reader<'a> {
     scan: &'a Scan,
     pub(super) matcher: Matcher<'a>,
+    /// The profiles whose events are read, once they are known.
+    shard: Option<Arc<Shard>>,
+    everyone: &'a Everyone,
     orphans: bool,
     /// Whether so many rows matter that skipping the others' columns costs more than it saves: as it was in the row
     /// group before.
@@ -161,15 +165,26 @@ impl<'a> Reader<'a> {
     pub(super) fn new(
         scan: &'a Scan,
         table: &'a EventTable,
-        profiles: &'a Profiles,
+        everyone: &'a Everyone,
         orphans: bool,
         task: &'a Arc<TaskContext>,
         watch: &'a Watch,
     ) -> Result<Self> {
         let consumer = MemoryConsumer::new("events of an evaluation").with_can_spill(true);
-        let scatter = Scatter::new(consumer.register(task.memory_pool()));
-        let matcher = Matcher::new(table, profiles, scatter)?;
-        Ok(Self { scan, matcher, orphans, dense: orphans, bytes: 0, task, watch })
+        let matcher = Matcher::new(table, Scatter::new(consumer.register(task.memory_pool())))?;
+        Ok(Self { scan, matcher, shard: None, everyone, orphans, dense: orphans, bytes: 0, task, watch })
+    }
+
+    /// What follows are events of a shard's profiles.
+    pub(super) fn begin(&mut self, shard: &Arc<Shard>) -> Result<()> {
+        self.shard = Some(Arc::clone(shard));
+        self.matcher.begin(shard)?;
+        self.matcher.settle(&self.task.runtime_env())
+    }
+
+    /// Whether its events still wait for profiles to be read.
+    pub(super) fn waits(&self) -> bool {
+        self.shard.is_none()
     }
 
     /// The parts that hold a bucket.
@@ -177,22 +192,19 @@ impl<'a> Reader<'a> {
         self.scan.parts_of(bucket)
     }
 
-    /// Reads a part: events of profiles of the shard that matter are in the matcher's partitions then.
-    pub(super) async fn part(&mut self, at: usize, shard: &Shard) -> Result<()> {
+    /// Reads a part.
+    pub(super) async fn part(&mut self, at: usize) -> Result<()> {
         match &self.scan.rows {
             Rows::Plan(plan) => {
                 let mut stream = plan.execute(at, Arc::clone(self.task))?;
                 while let Some(batch) = stream.next().await {
-                    self.batch(&batch?, shard).await?;
+                    self.batch(&batch?).await?;
                 }
             }
             Rows::Files(files) => {
                 let at = files.row_groups[at];
-                let n_alive = if self.dense {
-                    self.whole(files, at, shard).await?
-                } else {
-                    self.skipping(files, at, shard).await?
-                };
+                let n_alive =
+                    if self.dense { self.whole(files, at).await? } else { self.skipping(files, at).await? };
                 #[expect(clippy::cast_precision_loss, reason = "a share of rows")]
                 let share = n_alive as f64 / files.rows(at) as f64;
                 self.dense = self.orphans || share > DENSE;
@@ -202,63 +214,69 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a batch that holds all columns; says how many rows may matter.
-    async fn batch(&mut self, batch: &RecordBatch, shard: &Shard) -> Result<usize> {
+    async fn batch(&mut self, batch: &RecordBatch) -> Result<usize> {
         let alive = self.matcher.early(batch, self.orphans)?;
-        self.late(batch, &alive, shard)?;
         self.watch.rows.fetch_add(batch.num_rows() as u64, Relaxed);
+        if !alive.rows.is_empty() || !alive.within.is_empty() {
+            let n_pending = self.late(batch, &alive)?;
+            self.kept(n_pending).await?;
+        }
         tokio::task::yield_now().await;
         Ok(alive.rows.len())
     }
 
-    /// The rest of a batch that holds all its rows.
-    fn late(&mut self, batch: &RecordBatch, alive: &Alive, shard: &Shard) -> Result<()> {
-        if alive.rows.is_empty() && alive.within.is_empty() {
-            return Ok(());
-        }
+    /// The rest of a batch that holds all its rows; says how many events wait for their profiles.
+    fn late(&mut self, batch: &RecordBatch, alive: &Alive) -> Result<usize> {
         let matcher = &mut self.matcher;
         let keys = column(batch, std::slice::from_ref(&matcher.table.key))?;
-        let of_all = alive.rows.len() * 4 > batch.num_rows() || !alive.within.is_empty();
         let rows = || UInt32Array::from(alive.rows.clone());
+        let of_rows = || take(&keys, &rows(), None).map_err(|error| bug!("keys: {error}"));
+        // What is needed of the rows that matter.
+        let columns = matcher.table.computed_columns();
+        let needed: Vec<usize> =
+            columns.iter().filter_map(|column| batch.schema_ref().index_of(column).ok()).collect();
+        let mut rest = batch.project(&needed).map_err(|error| bug!("columns: {error}"))?;
+        if alive.rows.len() < batch.num_rows() && !needed.is_empty() {
+            rest = take_record_batch(&rest, &rows()).map_err(|error| bug!("rows: {error}"))?;
+        }
+        let Some(shard) = &self.shard else {
+            return matcher.late(&rest, alive, Owners::Keys(&of_rows()?));
+        };
+        let of_all = alive.rows.len() * 4 > batch.num_rows() || !alive.within.is_empty();
         let ordinals = if of_all {
             let all = matcher.ordinals(shard, &keys)?;
             let orphans = alive.within.iter().filter(|row| all[**row as usize] == NOBODY);
             matcher.read.orphans += orphans.count() as u64;
             alive.rows.iter().map(|row| all[*row as usize]).collect()
         } else {
-            let keys = take(&keys, &rows(), None).map_err(|error| bug!("keys: {error}"))?;
-            matcher.ordinals(shard, &keys)?
+            matcher.ordinals(shard, &of_rows()?)?
         };
-        if alive.rows.is_empty() {
-            return Ok(());
+        matcher.late(&rest, alive, Owners::Known(shard, &ordinals))
+    }
+
+    /// Accounts for the memory of what was kept, and has the profiles read once too much waits for them.
+    async fn kept(&mut self, n_pending: usize) -> Result<()> {
+        if self.shard.is_none() && self.everyone.wait(n_pending) {
+            let shard = self.everyone.shard(self.task, None).await?;
+            self.begin(&shard)?;
         }
-        // What is needed of the rows that matter.
-        let columns = matcher.table.computed_columns();
-        let needed: Vec<usize> =
-            columns.iter().filter_map(|column| batch.schema_ref().index_of(column).ok()).collect();
-        let rest = batch.project(&needed).map_err(|error| bug!("columns: {error}"))?;
-        if alive.rows.len() == batch.num_rows() || needed.is_empty() {
-            matcher.late(&rest, alive, shard, &ordinals)?;
-        } else {
-            let rest = take_record_batch(&rest, &rows()).map_err(|error| bug!("rows: {error}"))?;
-            matcher.late(&rest, alive, shard, &ordinals)?;
-        }
-        matcher.settle(&self.task.runtime_env())
+        self.matcher.settle(&self.task.runtime_env())
     }
 
     /// Reads all columns of a row group; says how many rows may matter.
-    async fn whole(&mut self, files: &Files, at: RowGroup, shard: &Shard) -> Result<usize> {
+    async fn whole(&mut self, files: &Files, at: RowGroup) -> Result<usize> {
         let (mut reader, fetched) = files.read(at, &self.matcher.table.columns(), None).await?;
         self.bytes += fetched;
         let mut n_alive = 0;
         while let Some(batch) = files.next(at, &mut reader)? {
-            n_alive += self.batch(&batch, shard).await?;
+            n_alive += self.batch(&batch).await?;
         }
         Ok(n_alive)
     }
 
     /// Reads the columns of a row group that decide which rows matter, then the others of those rows; says how many
     /// may matter.
-    async fn skipping(&mut self, files: &Files, at: RowGroup, shard: &Shard) -> Result<usize> {
+    async fn skipping(&mut self, files: &Files, at: RowGroup) -> Result<usize> {
         let (mut reader, fetched) = files.read(at, &self.matcher.table.early_columns(), None).await?;
         self.bytes += fetched;
         let (mut all, mut selected, mut n_alive) = (Alive::default(), Selected::default(), 0);
@@ -282,9 +300,14 @@ impl<'a> Reader<'a> {
             let part = all.part(done..done + batch.num_rows());
             done += batch.num_rows();
             let keys = column(&batch, std::slice::from_ref(&self.matcher.table.key))?;
-            let ordinals = self.matcher.ordinals(shard, &keys)?;
-            self.matcher.late(&batch, &part, shard, &ordinals)?;
-            self.matcher.settle(&self.task.runtime_env())?;
+            let n_pending = match &self.shard {
+                None => self.matcher.late(&batch, &part, Owners::Keys(&keys))?,
+                Some(shard) => {
+                    let ordinals = self.matcher.ordinals(shard, &keys)?;
+                    self.matcher.late(&batch, &part, Owners::Known(shard, &ordinals))?
+                }
+            };
+            self.kept(n_pending).await?;
             tokio::task::yield_now().await;
         }
         Ok(n_alive)

@@ -3,6 +3,7 @@
 //! Within a shard profiles are counted from 0, and go by partitions of a few thousand.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::compute::take;
@@ -13,10 +14,11 @@ use crate::bug;
 use crate::error::{Error, Result};
 
 use super::bits::small;
+use super::finish::Attributes;
 use super::keys::{Kept, Keys, repeated};
 use super::scatter::PROFILES;
 
-/// The profiles of a store, shard by shard.
+/// The profiles of a store that are looked at, shard by shard, and what is known of them.
 #[derive(Debug)]
 pub(super) struct Profiles {
     pub(super) keys: Kept,
@@ -28,6 +30,9 @@ pub(super) struct Profiles {
     pub(super) table: String,
     pub(super) key: String,
     pub(super) key_type: DataType,
+    pub(super) attributes: Attributes,
+    /// Rows of the table without a key.
+    pub(super) null_keys: u64,
 }
 
 impl Profiles {
@@ -41,11 +46,11 @@ impl Profiles {
     }
 
     /// A shard, ready for keys to be looked up in it. Refuses a key that stands twice.
-    pub(super) fn shard(&self, at: usize) -> Result<Shard> {
+    pub(super) fn shard(self: &Arc<Self>, at: usize) -> Result<Shard> {
         let range = self.starts[at]..self.starts[at + 1];
         let first = range.start;
         let keys = Keys::new(self.keys.slice(range)).map_err(|_| self.repeated())?;
-        Ok(Shard { first, keys })
+        Ok(Shard { first, keys, profiles: Arc::clone(self) })
     }
 
     /// What is said of keys that stand twice: the same, whichever shard has met one.
@@ -65,6 +70,8 @@ pub(super) struct Shard {
     /// How many profiles are in shards before.
     pub(super) first: usize,
     pub(super) keys: Keys,
+    /// All of them.
+    pub(super) profiles: Arc<Profiles>,
 }
 
 impl Shard {

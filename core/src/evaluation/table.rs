@@ -21,8 +21,9 @@ use super::channel::Channel;
 use super::classes::{Bound, Classes, LookupRows, Values};
 use super::dictionary::Dictionary;
 use super::keys::NOBODY;
+use super::pending::Pending;
 use super::scatter::Scatter;
-use super::shard::{Profiles, Shard};
+use super::shard::Shard;
 use super::signature::{Automata, DEAD, Kept, Signatures, Terms};
 
 /// An event table, as all threads see it.
@@ -145,14 +146,24 @@ pub(super) struct Read {
 /// One thread's work on an event table.
 pub(super) struct Matcher<'a> {
     pub(super) table: &'a EventTable,
-    profiles: &'a Profiles,
     classes: Vec<Classes>,
     keys: Dictionary,
     automata: Automata<'a>,
     /// What is kept of events of each signature.
     kept: Vec<Kept>,
     pub(super) scatter: Scatter,
+    /// What waits for its profiles to be read.
+    pub(super) pending: Pending,
     pub(super) read: Read,
+}
+
+/// Whose the rows that are left of a batch are.
+#[derive(Clone, Copy)]
+pub(super) enum Owners<'a> {
+    /// Their places in a shard.
+    Known(&'a Shard, &'a [u32]),
+    /// Their keys; no profile has been read.
+    Keys(&'a ArrayRef),
 }
 
 /// The rows of a batch that may matter.
@@ -199,7 +210,7 @@ impl Alive {
 }
 
 impl<'a> Matcher<'a> {
-    pub(super) fn new(table: &'a EventTable, profiles: &'a Profiles, scatter: Scatter) -> Result<Self> {
+    pub(super) fn new(table: &'a EventTable, scatter: Scatter) -> Result<Self> {
         let mut classes = vec![];
         for level in &table.levels {
             classes.push(match level {
@@ -214,7 +225,8 @@ impl<'a> Matcher<'a> {
         }
         let automata = Automata::new(&table.terms, &table.signatures);
         let keys = Dictionary::default();
-        Ok(Self { table, profiles, classes, keys, automata, kept: vec![], scatter, read: Read::default() })
+        let (pending, read) = (Pending::default(), Read::default());
+        Ok(Self { table, classes, keys, automata, kept: vec![], scatter, pending, read })
     }
 
     /// Reads the columns that decide whether a row matters; `all` says whether positions of all rows within the
@@ -299,17 +311,10 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// Reads the rest of the rows that may matter, given the places of their profiles in a shard, and keeps what matters.
-    pub(super) fn late(
-        &mut self,
-        batch: &RecordBatch,
-        alive: &Alive,
-        shard: &Shard,
-        ordinals: &[u32],
-    ) -> Result<()> {
+    /// Reads the rest of the rows that may matter and keeps what matters; says how many events wait for their profiles.
+    pub(super) fn late(&mut self, batch: &RecordBatch, alive: &Alive, owners: Owners<'_>) -> Result<usize> {
         let (table, n) = (self.table, alive.rows.len());
-        let (profiles, lookups) = (self.profiles, HashMap::new());
-        let mut inputs = Inputs { table, profiles, batch, first: small(shard.first), ordinals, lookups };
+        let mut inputs = Inputs { table, batch, owners, n_rows: n, lookups: HashMap::new() };
         let mut channels = vec![];
         for channel in &table.channels {
             channels.push(if channel.is_of_time {
@@ -333,10 +338,12 @@ impl<'a> Matcher<'a> {
             });
         }
         let mut found: Vec<u32> = vec![];
-        for (row, (&ordinal, &time)) in ordinals.iter().zip(&alive.times).enumerate() {
-            if ordinal == NOBODY {
-                continue;
-            }
+        for (row, &time) in alive.times.iter().enumerate() {
+            let ordinal = match owners {
+                Owners::Known(_, ordinals) if ordinals[row] == NOBODY => continue,
+                Owners::Known(_, ordinals) => Some(ordinals[row]),
+                Owners::Keys(_) => None,
+            };
             found.clear();
             for &(automaton, state) in &alive.states[alive.states_of(row)] {
                 let automaton = &mut self.automata.all[automaton as usize];
@@ -367,7 +374,10 @@ impl<'a> Matcher<'a> {
                 },
             }
         }
-        Ok(())
+        match owners {
+            Owners::Known(..) => Ok(0),
+            Owners::Keys(keys) => self.pending.end(keys),
+        }
     }
 
     /// Keeps what matters of a row.
@@ -375,7 +385,7 @@ impl<'a> Matcher<'a> {
     fn keep(
         &mut self,
         row: usize,
-        ordinal: u32,
+        ordinal: Option<u32>,
         time: i64,
         signature: u32,
         channels: &[(Vec<u64>, Option<NullBuffer>)],
@@ -394,7 +404,11 @@ impl<'a> Matcher<'a> {
             places.fold(0, |word, (at, channel)| word | u64::from(valid(channel)) << at)
         });
         let values = kept.channels.iter().map(|channel| channels[*channel as usize].0[row]);
-        self.scatter.push(ordinal, time, signature, nullable.into_iter().chain(values));
+        let values = nullable.into_iter().chain(values);
+        match ordinal {
+            Some(ordinal) => self.scatter.push(ordinal, time, signature, values),
+            None => self.pending.push(row, time, signature, values),
+        }
     }
 
     /// The places of the profiles with some keys in a shard.
@@ -402,11 +416,12 @@ impl<'a> Matcher<'a> {
         shard.keys.ordinals(keys, &mut self.keys)
     }
 
-    /// Makes room for the events of a shard; those of the one before are forgotten.
-    pub(super) fn begin(&mut self, shard: &Shard) {
+    /// Makes room for the events of a shard; those of the one before are forgotten, and those that waited are its first.
+    pub(super) fn begin(&mut self, shard: &Shard) -> Result<()> {
         self.scatter.begin(shard.n_partitions());
         // The same dictionary says other places in another shard.
         self.keys = Dictionary::default();
+        self.pending.settle(shard, &mut self.scatter)
     }
 
     /// Accounts for the memory that was taken.
@@ -421,11 +436,9 @@ pub(super) const MAX_CHANNELS: usize = 64;
 /// The columns of rows that are left, and of what they refer to.
 struct Inputs<'a> {
     table: &'a EventTable,
-    profiles: &'a Profiles,
     batch: &'a RecordBatch,
-    /// How many profiles are in shards before, and the places of the rows' profiles in theirs.
-    first: u32,
-    ordinals: &'a [u32],
+    owners: Owners<'a>,
+    n_rows: usize,
     /// The rows of lookups, once one is needed.
     lookups: HashMap<usize, UInt32Array>,
 }
@@ -437,9 +450,13 @@ impl Inputs<'_> {
             columns.push(match input {
                 Input::Event(name) => column(self.batch, std::slice::from_ref(name))?,
                 Input::Profile(name) => {
-                    let all = self.profiles.columns.get(name).ok_or_else(|| bug!("`{name}` was not read"))?;
-                    let known = |ordinal: &u32| (*ordinal != NOBODY).then(|| self.first + ordinal);
-                    let ordinals: UInt32Array = self.ordinals.iter().map(known).collect();
+                    let Owners::Known(shard, ordinals) = self.owners else {
+                        return Err(bug!("`{name}` of profiles that have not been read"));
+                    };
+                    let all = shard.profiles.columns.get(name);
+                    let all = all.ok_or_else(|| bug!("`{name}` was not read"))?;
+                    let known = |ordinal: &u32| (*ordinal != NOBODY).then(|| small(shard.first) + ordinal);
+                    let ordinals: UInt32Array = ordinals.iter().map(known).collect();
                     take(all, &ordinals, None).map_err(|error| bug!("profile columns: {error}"))?
                 }
                 Input::Lookup(at, name) => self.lookup(*at, name)?,
@@ -449,7 +466,7 @@ impl Inputs<'_> {
         let typed = columns.into_iter().zip(expr.parts().1.fields()).map(|(column, field)| {
             cast(&column, field.data_type()).map_err(|error| bug!("column `{}`: {error}", field.name()))
         });
-        expr.evaluate(typed.collect::<Result<_>>()?, self.ordinals.len())
+        expr.evaluate(typed.collect::<Result<_>>()?, self.n_rows)
     }
 
     fn lookup(&mut self, at: usize, name: &str) -> Result<ArrayRef> {

@@ -72,16 +72,17 @@ impl Members {
         self.merge(pass, program)
     }
 
-    /// Runs a prepared program and adds its members.
+    /// Runs a prepared program and adds its members. With `orphans` the events of no profile are counted.
     pub(super) async fn run(
         &mut self,
         tables: &dyn Tables,
         prepared: &Prepared,
         program: &Program,
+        orphans: bool,
         progress: Option<&dyn Progress>,
     ) -> Result<()> {
         let watch = Arc::new(Watch::default());
-        let asked = Asked { orphans: true, limit: None, watch: Arc::clone(&watch) };
+        let asked = Asked { orphans, watch: Arc::clone(&watch), ..Asked::default() };
         let run = prepared.run(tables, asked);
         let mut run = std::pin::pin!(run);
         let mut ticks = tokio::time::interval(std::time::Duration::from_millis(100));
@@ -102,7 +103,7 @@ impl Members {
             profiles: outcome.keys.len() as u64,
             null_keys: outcome.null_keys,
             events: outcome.events,
-            orphan_events: outcome.orphans.unwrap_or_default(),
+            orphan_events: outcome.orphans,
             bytes_scanned: outcome.bytes,
             ..Figures::default()
         };
@@ -205,7 +206,7 @@ impl Pass {
             n_profiles: 0,
             keys: vec![],
             members: vec![RoaringBitmap::new(); n_rules],
-            figures: Figures::default(),
+            figures: Figures { orphan_events: Some(0), ..Figures::default() },
         }
     }
 
@@ -225,7 +226,7 @@ impl Pass {
         for (events, known) in of_event.iter().zip(known.values()) {
             self.figures.events += events;
             if !known && *events > 0 {
-                self.figures.orphan_events += events;
+                self.figures.orphan_events = self.figures.orphan_events.map(|so_far| so_far + events);
             } else if !known {
                 self.figures.null_keys += 1;
             }

@@ -42,8 +42,8 @@ pub struct Figures {
     pub null_keys: u64,
     /// Events read.
     pub events: u64,
-    /// Events read whose key is no profile's.
-    pub orphan_events: u64,
+    /// Events read whose key is no profile's; none in a dry run, which looks at no key that matters to no rule.
+    pub orphan_events: Option<u64>,
     /// Bytes read from files, where the format counts them.
     pub bytes_scanned: u64,
     /// From the start to the last member, without keeping them.
