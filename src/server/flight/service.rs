@@ -88,9 +88,13 @@ impl Prepared {
     async fn plan(&self) -> Result<Vec<Planned>> {
         let planned = self.session.prepare(&self.statement).await?;
         if self.values.is_empty() {
-            return Ok(vec![planned.bind(vec![])?]);
+            return Ok(vec![planned.bind(vec![]).await?]);
         }
-        self.values.iter().map(|values| planned.bind(values.clone())).collect()
+        let mut bound = vec![];
+        for values in self.values.iter() {
+            bound.push(planned.bind(values.clone()).await?);
+        }
+        Ok(bound)
     }
 
     fn text(&self) -> &str {
@@ -224,7 +228,7 @@ impl Service {
                 let planned = session.prepare(&prepared.statement).await;
                 let planned = planned.map_err(|error| status(&error, prepared.text()))?;
                 let bound = match prepared.values.first() {
-                    Some(values) => planned.bind(values.clone()),
+                    Some(values) => planned.bind(values.clone()).await,
                     None => Ok(planned),
                 };
                 bound.map_err(|error| status(&error, prepared.text()))?.schema()
@@ -349,7 +353,8 @@ impl FlightSqlService for Service {
         let sql = query.query;
         let planned = async {
             self.shared.check_sql(&sql)?;
-            statement::ticket(vec![statement::plan(&session, &sql).await?.bind(vec![])?], self.limit()).await
+            statement::ticket(vec![statement::plan(&session, &sql).await?.bind(vec![]).await?], self.limit())
+                .await
         };
         let ticket = planned.await.map_err(|error| status(&error, &sql))?;
         self.offer(&session, ticket, request.into_inner())
@@ -584,7 +589,7 @@ impl FlightSqlService for Service {
         let sql = command.query;
         let done = async {
             self.shared.check_sql(&sql)?;
-            let planned = statement::plan(&session, &sql).await?.bind(vec![])?;
+            let planned = statement::plan(&session, &sql).await?.bind(vec![]).await?;
             statement::update(&[planned], self.limit()).await
         };
         done.await.map_err(|error| status(&error, &sql))

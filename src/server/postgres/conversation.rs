@@ -168,7 +168,9 @@ impl Conversation {
             Stop::Fault(fault) => {
                 self.wire.send_fault(&fault);
                 self.transaction.fail();
-                self.wire.flush_if_full().await
+                // A client that asked for answers with Flush and not with Sync waits for this one, and the Flush
+                // behind the message that failed is skipped.
+                self.wire.flush().await
             }
         }
     }
@@ -367,9 +369,11 @@ impl Conversation {
         }
         let planned = match prepared.body.statement() {
             None => None,
-            Some(statement) => match prepared.take_fresh() {
+            // A plan that its values make anew is not worth keeping.
+            Some(statement) => match prepared.take_fresh().filter(|planned| !planned.is_open()) {
                 Some(planned) => {
-                    Some(planned.bind_by_number(values).map_err(|error| Fault::of(&error, &prepared.sql))?)
+                    let bound = planned.bind_by_number(values).await;
+                    Some(bound.map_err(|error| Fault::of(&error, &prepared.sql))?)
                 }
                 None => Some(self.prepare_bound(statement, values, &prepared.sql).await?),
             },
@@ -517,14 +521,19 @@ impl Conversation {
         self.attend(work.boxed(), sql).await
     }
 
+    /// The same with values for its parameters.
     pub(super) async fn prepare_bound(
         &mut self,
         statement: &Statement,
         values: Vec<datafusion::common::ScalarValue>,
         sql: &str,
     ) -> Done<Planned> {
-        let planned = self.prepare(statement, sql).await?;
-        planned.bind_by_number(values).map_err(|error| Fault::of(&error, sql).into())
+        let (shared, session) = (Arc::clone(&self.shared), self.session.clone());
+        let statement = statement.clone();
+        let work = async move {
+            shared.work(async move { session.prepare_with(&statement, values).await }.boxed()).await
+        };
+        self.attend(work.boxed(), sql).await
     }
 
     /// Runs a statement that is planned, unless the block forbids it.
