@@ -33,6 +33,11 @@ fn shipped() -> Result<&'static PgCatalogStaticTables> {
     tables.as_ref().map_err(|error| crate::bug!("the tables of PostgreSQL cannot be read: {error}").into())
 }
 
+/// The functions of PostgreSQL.
+pub(super) fn routines() -> Result<Vec<RecordBatch>> {
+    Ok(shipped()?.pg_proc.data().to_vec())
+}
+
 /// The words of PostgreSQL's grammar.
 pub(super) fn keywords() -> Result<Arc<ArrowTable>> {
     Ok(Arc::clone(&shipped()?.pg_get_keywords))
@@ -240,7 +245,7 @@ impl provider::Schema for Catalog {
                 return Ok(Some(empty(columns)?));
             }
             if let Some(table) = shipped_table(name)? {
-                return Ok(Some(table.try_into_memtable()?));
+                return Ok(Some(with_old_names(name, &table)?));
             }
             if !MADE.contains(&name) {
                 return Ok(None);
@@ -254,6 +259,29 @@ impl provider::Schema for Catalog {
     fn has(&self, name: &str) -> bool {
         is_table(name)
     }
+}
+
+/// Columns that have another name since: in which table, the old name, the new one.
+const OLD_NAMES: &[(&str, &str, &str)] = &[("pg_collation", "colliculocale", "colllocale")];
+
+/// A table with its columns under the names that they had in the version that clients are told, too.
+fn with_old_names(name: &str, table: &ArrowTable) -> Result<Arc<dyn TableProvider>> {
+    let (mut fields, mut added) = (table.schema().fields().to_vec(), vec![]);
+    for (_, old, new) in OLD_NAMES.iter().filter(|(known, ..)| *known == name) {
+        if let Ok(at) = table.schema().index_of(new) {
+            let field = fields.get(at).map(|field| field.as_ref().clone().with_name(*old));
+            fields.extend(field.map(Arc::new));
+            added.push(at);
+        }
+    }
+    let schema = Arc::new(Schema::new(fields));
+    let batches = table.data().iter().map(|batch| {
+        let more = added.iter().map(|at| Arc::clone(batch.column(*at)));
+        let columns = batch.columns().iter().cloned().chain(more).collect();
+        Ok(RecordBatch::try_new(Arc::clone(&schema), columns)?)
+    });
+    let batches = batches.collect::<Result<Vec<_>>>()?;
+    Ok(Arc::new(MemTable::try_new(schema, vec![batches])?))
 }
 
 fn empty(columns: &str) -> Result<Arc<dyn TableProvider>> {

@@ -34,7 +34,7 @@ use crate::statement::{quote, quote_string};
 use super::adapt::{NAME_OF, OID_OF, OID_OR_NULL};
 use super::objects::{NAMESPACES, Objects, ROLE, Relation, RelationSort, namespace};
 use super::types::type_of;
-use super::{Facts, facts};
+use super::{Facts, facts, routines};
 
 /// Adds the functions to a state.
 pub(in crate::engine) fn register(state: &mut SessionState) -> Result<()> {
@@ -54,15 +54,23 @@ pub(in crate::engine) fn register(state: &mut SessionState) -> Result<()> {
     Ok(())
 }
 
-/// A table function that takes `int` where it wants `bigint`: bounds of arrays are `int` in PostgreSQL.
+/// A table function that takes `int` where it wants `bigint`: bounds of arrays are `int` in PostgreSQL. A NULL that a client
+/// declared to be a number is any NULL.
 #[derive(Debug)]
 struct Wide(Arc<dyn TableFunctionImpl>);
 
 impl TableFunctionImpl for Wide {
     fn call_with_args(&self, args: TableFunctionArgs<'_, '_>) -> Result<Arc<dyn TableProvider>> {
         let widened = args.exprs().iter().map(|expr| match expr {
-            Expr::Literal(ScalarValue::Int32(value), metadata) => {
-                Expr::Literal(ScalarValue::Int64(value.map(i64::from)), metadata.clone())
+            Expr::Literal(
+                ScalarValue::Int16(None) | ScalarValue::Int32(None) | ScalarValue::Int64(None),
+                metadata,
+            ) => Expr::Literal(ScalarValue::Null, metadata.clone()),
+            Expr::Literal(ScalarValue::Int16(Some(value)), metadata) => {
+                Expr::Literal(ScalarValue::from(i64::from(*value)), metadata.clone())
+            }
+            Expr::Literal(ScalarValue::Int32(Some(value)), metadata) => {
+                Expr::Literal(ScalarValue::from(i64::from(*value)), metadata.clone())
             }
             other => other.clone(),
         });
@@ -187,11 +195,11 @@ const FUNCTIONS: &[Entry] = &[
         call.by_oid(|objects, oid| objects.constraint(oid).map(|c| c.definition.clone()))
     }),
     ("pg_get_expr", text, first_text),
-    ("pg_get_function_arguments", text, |call| Ok(call.nothing())),
-    ("pg_get_function_identity_arguments", text, |call| Ok(call.nothing())),
-    ("pg_get_function_result", text, |call| Ok(call.nothing())),
+    ("pg_get_function_arguments", text, |call| call.by_number(|oid| Ok(routines::arguments(oid)))),
+    ("pg_get_function_identity_arguments", text, |call| call.by_number(|oid| Ok(routines::arguments(oid)))),
+    ("pg_get_function_result", text, |call| call.by_number(|oid| Ok(routines::result(oid)))),
     ("pg_get_function_sqlbody", text, |call| Ok(call.nothing())),
-    ("pg_get_functiondef", text, |call| Ok(call.nothing())),
+    ("pg_get_functiondef", text, |call| call.by_number(routines::definition)),
     ("pg_get_indexdef", text, |call| {
         call.by_oid(|objects, oid| index_definition(objects, objects.relation(oid)?))
     }),
@@ -296,12 +304,25 @@ impl Call<'_> {
         Ok(Arc::new(values))
     }
 
+    /// What is known of something of PostgreSQL's own by its number.
+    fn by_number(
+        &self,
+        value: impl Fn(i32) -> std::result::Result<Option<String>, Diagnostic>,
+    ) -> Result<ArrayRef> {
+        let value = |oid: Option<i32>| oid.map_or(Ok(None), &value).map_err(wrong);
+        Ok(Arc::new(self.ints(0)?.iter().map(value).collect::<Result<StringArray>>()?))
+    }
+
     /// What is known of an object by its number.
     fn by_oid(&self, value: impl Fn(&Objects, i32) -> Option<String>) -> Result<ArrayRef> {
         let Some(objects) = self.facts.objects() else { return Ok(self.nothing()) };
         let values = self.ints(0)?.iter().map(|oid| value(&objects, oid?)).collect::<StringArray>();
         Ok(Arc::new(values))
     }
+}
+
+fn wrong(fault: Diagnostic) -> DataFusionError {
+    DataFusionError::from(crate::error::Error::from(fault))
 }
 
 fn version(call: &Call<'_>) -> Result<ArrayRef> {
@@ -600,6 +621,9 @@ fn numbers(call: &Call<'_>, lenient: bool) -> Result<ArrayRef> {
     let (kinds, names) = (call.texts(0)?, call.texts(1)?);
     let values = kinds.iter().zip(&names).map(|(kind, name)| {
         let (Some(kind), Some(name)) = (kind, name) else { return Ok(None) };
+        if kind == "regprocedure" {
+            return routines::number(name).map(Some).map_err(wrong);
+        }
         match lookup(call, kind, name) {
             Some(number) => Ok(Some(number)),
             None if lenient => Ok(None),
@@ -611,8 +635,7 @@ fn numbers(call: &Call<'_>, lenient: bool) -> Result<ArrayRef> {
                     "regrole" => "role",
                     _ => "object",
                 };
-                let fault = Diagnostic::new(Kind::NotFound, format!("{what} `{name}` does not exist"));
-                Err(DataFusionError::from(crate::error::Error::from(fault)))
+                Err(wrong(Diagnostic::new(Kind::NotFound, format!("{what} `{name}` does not exist"))))
             }
         }
     });

@@ -100,21 +100,26 @@ type Result<T> = std::result::Result<T, Fault>;
 pub(super) fn parse(text: &str) -> Result<Option<Command>> {
     const VERBS: &[&str] = &[
         "ABORT",
+        "ALTER",
         "BEGIN",
         "CLOSE",
         "COMMIT",
         "COPY",
+        "CREATE",
         "DEALLOCATE",
         "DECLARE",
         "DISCARD",
+        "DROP",
         "END",
         "FETCH",
+        "GRANT",
         "LISTEN",
         "LOCK",
         "MOVE",
         "NOTIFY",
         "RELEASE",
         "RESET",
+        "REVOKE",
         "ROLLBACK",
         "SAVEPOINT",
         "SET",
@@ -219,9 +224,36 @@ impl Parser<'_> {
             }
             "LISTEN" | "NOTIFY" => return Err(unsupported("notifications are not possible here")),
             "LOCK" => return Err(unsupported("tables cannot be locked here")),
+            "ALTER" | "CREATE" | "DROP" if ["USER", "ROLE", "GROUP"].iter().any(|word| self.eat(word)) => {
+                return Err(self.about_users(&verb));
+            }
+            "GRANT" | "REVOKE" => return Err(self.about_users(&verb)),
             "COPY" => return self.copy(),
             _ => return Ok(None),
         }))
+    }
+
+    /// Users are in a file, which the server reads and never writes: what is in it are two forms of each password, and a
+    /// client sends neither.
+    fn about_users(&self, verb: &str) -> Fault {
+        let sets_password = self.tokens.iter().any(
+            |token| matches!(&token.token, Token::Word(word) if word.value.eq_ignore_ascii_case("PASSWORD")),
+        );
+        let (message, hint) = match verb {
+            "ALTER" if sets_password => (
+                "passwords cannot be changed here",
+                "an admin changes it on the server with `coterie user passwd`",
+            ),
+            "CREATE" => ("users cannot be made here", "add them on the server with `coterie user add`"),
+            "DROP" => {
+                ("users cannot be removed here", "remove them on the server with `coterie user remove`")
+            }
+            _ => (
+                "rights cannot be changed here",
+                "roles and grants are given on the server with `coterie user`",
+            ),
+        };
+        unsupported(message).hint(hint)
     }
 
     /// Which isolation is asked for makes no difference: every statement sees one state of the catalog.
@@ -777,6 +809,10 @@ mod tests {
             Command::Show("transaction_isolation".to_owned())
         );
         assert_eq!(command("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"), Command::Nothing("SET"));
+        assert_eq!(parse("CREATE SEGMENT user AS true"), Ok(None));
+        let fault = parse("ALTER USER \"ana\" PASSWORD 'SCRAM-SHA-256$4096:…'").unwrap_err();
+        assert_eq!(fault.code, FEATURE_NOT_SUPPORTED);
+        assert!(fault.hint.unwrap().contains("coterie user passwd"));
         assert_eq!(parse("SHOW PROFILE STORES"), Ok(None));
         assert_eq!(parse("SELECT 1"), Ok(None));
     }
