@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement as DFStatement};
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, FunctionArg, FunctionArgExpr, ObjectName, Query, Statement as SqlStatement, TableFactor,
-    Value, Visitor, VisitorMut,
+    DataType, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Query, Statement as SqlStatement,
+    TableAlias, TableFactor, Value, Visitor, VisitorMut,
 };
 
 use crate::diagnostic::{Diagnostic, Kind, Source, Span, offset_of};
@@ -139,11 +139,11 @@ impl Argument {
                 value.value.clone().into_string().map_or(Self::Other, |text| Self::Text(text, place))
             }
             // Drivers say of their parameters that they are texts.
-            Expr::Cast { expr, data_type, .. }
-                if matches!(data_type, DataType::Text | DataType::Varchar(_) | DataType::String(_)) =>
-            {
-                Self::of_expr(expr)
-            }
+            Expr::Cast {
+                expr,
+                data_type: DataType::Text | DataType::Varchar(_) | DataType::String(_),
+                ..
+            } => Self::of_expr(expr),
             Expr::Nested(inner) => Self::of_expr(inner),
             _ => Self::Other,
         }
@@ -173,6 +173,10 @@ impl Visitor for Calls {
 
 struct Replace(HashMap<String, Box<Query>>);
 
+fn named(name: &str) -> TableAlias {
+    TableAlias { explicit: true, name: Ident::new(name), columns: vec![], at: None }
+}
+
 impl VisitorMut for Replace {
     type Break = ();
 
@@ -182,6 +186,8 @@ impl VisitorMut for Replace {
                 TableFactor::Table { alias, .. } => alias.take(),
                 _ => None,
             };
+            // Without a name of its own, its columns would be those of the table of profiles.
+            let alias = alias.or_else(|| Some(named(NAME)));
             let subquery = query.clone();
             *factor = TableFactor::Derived { lateral: false, subquery, alias, sample: None };
         }

@@ -11,6 +11,8 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_plan::execute_stream;
 use datafusion::sql::parser::Statement as DFStatement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use crate::bug;
 use crate::diagnostic::{Diagnostic, Kind};
@@ -220,21 +222,20 @@ impl Session {
         self.planned_in(&scope, statement, None).await
     }
 
-    async fn planned_in(
-        &self,
-        scope: &Arc<Scope>,
-        statement: &Statement,
-        values: Option<&[ScalarValue]>,
-    ) -> Result<Planned> {
-        let planned = self.plan_in(scope, statement, values).await;
-        let (plan, open) = planned.map_err(|error| placed(error, statement))?;
-        Ok(Planned {
-            session: self.clone(),
-            statement: statement.clone(),
-            scope: Arc::clone(scope),
-            plan,
-            open,
-        })
+    /// Boxed, because what plans is large and is a part of whatever runs a statement.
+    fn planned_in<'a>(
+        &'a self,
+        scope: &'a Arc<Scope>,
+        statement: &'a Statement,
+        values: Option<&'a [ScalarValue]>,
+    ) -> BoxFuture<'a, Result<Planned>> {
+        async move {
+            let planned = self.plan_in(scope, statement, values).await;
+            let (plan, open) = planned.map_err(|error| placed(error, statement))?;
+            let (session, scope, statement) = (self.clone(), Arc::clone(scope), statement.clone());
+            Ok(Planned { session, statement, scope, plan, open })
+        }
+        .boxed()
     }
 
     /// Plans a statement, to learn what it returns. Nothing happens before it is executed.

@@ -45,7 +45,7 @@ fn read(batch: &RecordBatch) -> Option<Vec<(i32, Routine)>> {
     let (language, kind, volatility) = (texts("prolang")?, texts("prokind")?, texts("provolatile")?);
     let (parallel, strict, source) = (texts("proparallel")?, texts("proisstrict")?, texts("prosrc")?);
     let row = |row: usize| {
-        let numbers = takes.is_valid(row).then(|| takes.value(row)).unwrap_or_default();
+        let numbers = if takes.is_valid(row) { takes.value(row) } else { "" };
         let routine = Routine {
             name: name.value(row).to_owned(),
             takes: numbers.split_whitespace().filter_map(|number| number.parse().ok()).collect(),
@@ -57,7 +57,7 @@ fn read(batch: &RecordBatch) -> Option<Vec<(i32, Routine)>> {
             volatility: volatility.value(row).to_owned(),
             parallel: parallel.value(row).to_owned(),
             is_strict: strict.value(row) == "true",
-            source: source.is_valid(row).then(|| source.value(row)).unwrap_or_default().to_owned(),
+            source: if source.is_valid(row) { source.value(row) } else { "" }.to_owned(),
         };
         Some((oid.value(row).parse().ok()?, routine))
     };

@@ -11,8 +11,9 @@ use crate::engine::{self, Planned};
 use crate::statement::Statement;
 
 use super::command::{self, Command, Query};
-use super::conversation::{check_count, returns_rows};
+use super::extended::check_count;
 use super::rows::{Column, columns};
+use super::running::returns_rows;
 use super::sqlstate::Fault;
 use crate::engine::postgres_types::{cast_of, declared, type_of};
 
