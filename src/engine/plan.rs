@@ -276,7 +276,9 @@ impl Session {
         values: Option<&[ScalarValue]>,
     ) -> Result<(LogicalPlan, Open)> {
         let mut sql = expand::number_parameters(sql);
-        let open = open_call::fill(&mut sql, values)?;
+        let piece = &statement.source.text[statement.piece.clone()];
+        // Most statements have no parameters, and some are long.
+        let open = if piece.contains(['$', '?']) { open_call::fill(&mut sql, values)? } else { Open::new() };
         let sql = expand::matching(sql, scope, statement).await?;
         let state = scope.state();
         let listed =
@@ -287,7 +289,6 @@ impl Session {
         if is_listed {
             scope.list_audiences().await?;
         }
-        let piece = &statement.source.text[statement.piece.clone()];
         if super::postgres::facts(scope.options()).is_some()
             && (is_listed || super::postgres::asks_for_objects(piece))
         {

@@ -14,6 +14,7 @@ use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::Result;
 use datafusion_pg_catalog::pg_catalog::{ArrowTable, PgCatalogStaticTables};
 use futures::future::BoxFuture;
+use pgwire::api::Type;
 
 use crate::engine::scope::Scope;
 use crate::provider;
@@ -528,7 +529,11 @@ fn pg_attribute(objects: &Objects) -> Result<Arc<dyn TableProvider>> {
         .bool("attisdropped", |_| false)
         .bool("attislocal", |_| true)
         .int("attinhcount", |_| Some(0))
-        .oid("attcollation", |a| if type_of(&a.field) == pgwire::api::Type::TEXT { 100 } else { 0 })
+        // That of its type, always.
+        .oid("attcollation", |a| match type_of(&a.field) {
+            Type::TEXT | Type::TEXT_ARRAY => 100,
+            _ => 0,
+        })
         .no_list("attacl")
         .no_list("attoptions")
         .no_list("attfdwoptions")

@@ -186,6 +186,10 @@ fn pull(select: &mut Select) -> Vec<Expr> {
     let mut equalities = vec![];
     let mut others = vec![];
     for conjunct in conjuncts {
+        if is_never(&conjunct) {
+            equalities.push(Expr::Value(Value::Boolean(false).into()));
+            continue;
+        }
         match &conjunct {
             Expr::BinaryOp { left, op: BinaryOperator::Eq, right } if is_inner(left) && is_outer(right) => {
                 same.insert(right.to_string(), (**left).clone());
@@ -210,6 +214,16 @@ fn pull(select: &mut Select) -> Vec<Expr> {
     }
     select.selection = conjunction(equalities);
     outer
+}
+
+/// psql asks which columns have another collation than their type: without the answer, that is every collation beside
+/// every type.
+fn is_never(conjunct: &Expr) -> bool {
+    let is = |expr: &Expr, name: &str| matches!(expr, Expr::CompoundIdentifier(parts) if parts.last().is_some_and(|last| last.value == name));
+    matches!(
+        conjunct,
+        Expr::BinaryOp { left, op: BinaryOperator::NotEq, right } if is(left, "attcollation") && is(right, "typcollation")
+    )
 }
 
 pub(super) fn split(expr: Expr, into: &mut Vec<Expr>) {
