@@ -69,6 +69,10 @@ ask("keys in order", """SELECT a.attname, k.ord FROM pg_catalog.pg_index i
  WHERE i.indisprimary ORDER BY i.indrelid, k.ord""", True)
 ask("columns of constraints", """SELECT c.conname, u.attnum FROM pg_constraint c, LATERAL unnest(c.conkey) AS u (attnum)
  ORDER BY c.conname, u.attnum""", True)
+ask("columns of constraints", """SELECT c.conname, (SELECT string_agg(a.attname, ', ') FROM pg_attribute a
+ WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)) FROM pg_constraint c ORDER BY 1""", True)
+ask("columns of indexes", """SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+ WHERE i.indisprimary AND array_lower(i.indkey, 1) = 0""", True)
 ask("domains", """SELECT t.oid, (WITH RECURSIVE base (oid, typbasetype) AS (
  SELECT x.oid, x.typbasetype FROM pg_type x WHERE x.oid = t.oid
  UNION ALL SELECT y.oid, y.typbasetype FROM pg_type y JOIN base ON y.oid = base.typbasetype)
@@ -211,7 +215,7 @@ ask("psqlODBC", """select ta.attname, ia.attnum, ic.relname, n.nspname, tc.relna
  pg_catalog.pg_attribute ia, pg_catalog.pg_class tc, pg_catalog.pg_index i, pg_catalog.pg_namespace n, pg_catalog.pg_class ic
  where tc.relname = 'profiles' AND n.nspname = 'public' AND tc.oid = i.indrelid AND n.oid = tc.relnamespace
  AND i.indisprimary = 't' AND ia.attrelid = i.indexrelid AND ta.attrelid = i.indrelid AND ta.attnum = i.indkey[ia.attnum-1]
- AND (NOT ta.attisdropped) AND (NOT ia.attisdropped) AND ic.oid = i.indexrelid order by ia.attnum""")
+ AND (NOT ta.attisdropped) AND (NOT ia.attisdropped) AND ic.oid = i.indexrelid order by ia.attnum""", True)
 
 # -- Npgsql (Power BI)
 

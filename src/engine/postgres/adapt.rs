@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
     AccessExpr, ArrayElemTypeDef, BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause,
     ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement as SqlStatement,
-    TableAliasColumnDef, TableFactor, Value, Visitor, VisitorMut,
+    Subscript, TableAliasColumnDef, TableFactor, Value, Visitor, VisitorMut,
 };
 
 use super::super::visit;
@@ -46,6 +46,11 @@ const SWITCHES: &[&str] = &[
 /// The columns of `pg_type` that are functions: their names here, their numbers to those who join them.
 const FUNCTION_COLUMNS: &[&str] =
     &["typreceive", "typinput", "typoutput", "typsend", "typmodin", "typmodout", "amproc"];
+
+/// The columns that are vectors, whose items PostgreSQL counts from 0; those of its arrays, and all of ours, from 1.
+const VECTORS: &[&str] = &["indkey", "indclass", "indcollation", "indoption"];
+/// The columns that list the columns of a key, which is always one here.
+const KEYS: &[&str] = &["conkey", "confkey", "indkey"];
 
 /// Adapts a statement of which `text` is the text.
 pub(super) fn adapt(statement: &mut DFStatement, text: &str, casts: &[Option<&'static str>]) {
@@ -295,8 +300,17 @@ fn changed(expr: &mut Expr) -> Option<Expr> {
             let word = name.value.to_lowercase();
             matches!(word.as_str(), "current_schema").then(|| call(&word, vec![]))
         }
-        // `(f(x)).n`
-        Expr::CompoundFieldAccess { root, access_chain } => match &access_chain[..] {
+        Expr::CompoundFieldAccess { root, access_chain } => match &mut access_chain[..] {
+            // `indkey[0]`, and `i.indkey[0]`
+            [AccessExpr::Subscript(Subscript::Index { index })] if is_vector(root) => {
+                *index = plus(index, 1);
+                None
+            }
+            [AccessExpr::Dot(name), AccessExpr::Subscript(Subscript::Index { index })] if is_vector(name) => {
+                *index = plus(index, 1);
+                None
+            }
+            // `(f(x)).n`
             [AccessExpr::Dot(Expr::Identifier(field))]
                 if matches!(**root, Expr::Nested(_) | Expr::Function(_)) =>
             {
@@ -385,7 +399,19 @@ fn changed(expr: &mut Expr) -> Option<Expr> {
                         ObjectName(vec![ObjectNamePart::Identifier(Ident::new("pg_array_to_string"))]);
                     Some(Expr::Function(changed))
                 }
-                "generate_subscripts" => Some(call("unnest", vec![call("pg_subscripts", vec![first])])),
+                "generate_subscripts" => {
+                    let begin = number(if is_vector(&first) { 0 } else { 1 });
+                    Some(call("unnest", vec![call("pg_subscripts", vec![first, begin])]))
+                }
+                "array_lower" | "array_upper" if is_vector(&first) => {
+                    Some(plus(&Expr::Function(function.clone()), -1))
+                }
+                // `attnum = ANY (conkey)` as an equality, by which a subquery can be joined.
+                "array_has" if last_part(&first).is_some_and(|name| KEYS.contains(&name)) => {
+                    let left = Box::new(second_argument(function)?);
+                    let right = Box::new(call("array_element", vec![first, number(1)]));
+                    Some(Expr::BinaryOp { left, op: BinaryOperator::Eq, right })
+                }
                 _ => None,
             }
         }
@@ -420,11 +446,32 @@ fn mend_number(number: &mut Expr, name: &Expr) {
 }
 
 fn first_argument(function: &Function) -> Option<Expr> {
+    argument_at(function, 0)
+}
+
+fn second_argument(function: &Function) -> Option<Expr> {
+    argument_at(function, 1)
+}
+
+fn argument_at(function: &Function, at: usize) -> Option<Expr> {
     let FunctionArguments::List(list) = &function.args else { return None };
-    match list.args.first()? {
+    match list.args.get(at)? {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
         _ => None,
     }
+}
+
+fn is_vector(expr: &Expr) -> bool {
+    last_part(expr).is_some_and(|name| VECTORS.contains(&name))
+}
+
+fn number(number: i32) -> Expr {
+    Expr::Value(Value::Number(number.to_string(), false).into())
+}
+
+fn plus(expr: &Expr, more: i32) -> Expr {
+    let (left, right) = (Box::new(expr.clone()), Box::new(number(more)));
+    Expr::Nested(Box::new(Expr::BinaryOp { left, op: BinaryOperator::Plus, right }))
 }
 
 /// The second argument of a call of one of our functions.

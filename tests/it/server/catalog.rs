@@ -20,6 +20,24 @@ async fn what_is_unnested_sorts_the_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keys_are_vectors_and_arrays() {
+    let server = Server::start(postgres()).await;
+    let mut client = Client::connect(&server).await;
+    // As psqlODBC asks: the items of a vector begin with 0.
+    let sql = "SELECT ta.attname, ia.attnum FROM pg_attribute ta, pg_attribute ia, pg_class tc, pg_index i \
+               WHERE tc.relname = 'profiles' AND tc.oid = i.indrelid AND i.indisprimary = 't' \
+               AND ia.attrelid = i.indexrelid AND ta.attrelid = i.indrelid AND ta.attnum = i.indkey[ia.attnum-1]";
+    assert_eq!(client.rows(sql).await.unwrap(), [["profile_id", "1"]]);
+    let sql = "SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid \
+               AND a.attnum = indkey[array_lower(indkey, 1)] ORDER BY 1";
+    assert_eq!(client.rows(sql).await.unwrap(), [["profile_id"], ["sku"]]);
+    // Those of an array with 1.
+    let sql = "SELECT c.conname, (SELECT string_agg(a.attname, ',') FROM pg_attribute a WHERE a.attrelid = c.conrelid \
+               AND a.attnum = ANY (c.conkey)) FROM pg_constraint c WHERE conkey[1] = 1 AND contype = 'p' ORDER BY 1";
+    assert_eq!(client.rows(sql).await.unwrap(), [["products_pkey", "sku"], ["profiles_pkey", "profile_id"]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn recursive_queries_are_values() {
     let server = Server::start(postgres()).await;
     let mut client = Client::connect(&server).await;

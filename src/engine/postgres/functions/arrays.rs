@@ -86,12 +86,13 @@ pub(super) fn pg_oids(call: &Call<'_>) -> Result<ArrayRef> {
 
 /// The places of an array, as `generate_subscripts` has them.
 pub(super) fn subscripts(call: &Call<'_>) -> Result<ArrayRef> {
-    let lists = lists(call)?;
+    let (lists, begin) = (lists(call)?, call.arguments.get(1).map(|_| call.ints(1)).transpose()?);
     let mut places = ListBuilder::new(Int32Array::builder(0));
     for row in 0..call.rows {
         let length =
             lists.as_ref().filter(|lists| !lists.is_null(row)).map_or(0, |lists| lists.value_length(row));
-        (1..=length).for_each(|place| places.values().append_value(place));
+        let begin = begin.as_ref().map_or(1, |begin| begin.value(row));
+        (begin..begin + length).for_each(|place| places.values().append_value(place));
         places.append(true);
     }
     Ok(Arc::new(places.finish()))
