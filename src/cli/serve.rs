@@ -52,8 +52,10 @@ fn config(global: &Global, arguments: &Serve) -> Result<Config> {
 
 /// What statements do is told at level `info`; what they say, and what they return, is told nowhere.
 fn start_log(format: LogFormat, verbose: bool) {
-    let level = if verbose { "warn,coterie=debug" } else { "warn,coterie=info" };
-    let filter = EnvFilter::try_from_env("COTERIE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let level = if verbose { "coterie=debug" } else { "coterie=info" };
+    // Delta's kernel calls a table that is not there an error, and returns it besides: to look for one is no fault.
+    let filter = EnvFilter::try_from_env("COTERIE_LOG")
+        .unwrap_or_else(|_| EnvFilter::new(format!("warn,buoyant_kernel=off,{level}")));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second log of this process would be a test's.
     let _ = match format {

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement as DFStatement};
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Query, Statement as SqlStatement, TableFactor, Value, Visitor,
-    VisitorMut,
+    DataType, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Query, Statement as SqlStatement,
+    TableAlias, TableFactor, Value, Visitor, VisitorMut,
 };
 
 use crate::diagnostic::{Diagnostic, Kind, Source, Span, offset_of};
 use crate::error::{Error, Result};
 use crate::planner;
-use crate::segment::{Language, Segment};
+use crate::segment::{self, Language, Segment};
 use crate::statement::{Dialect, RECURSION_LIMIT, Statement, quote_string};
 
 use super::scope::{Scope, parse_rule};
@@ -91,7 +91,7 @@ impl VisitorMut for Parameters {
 }
 
 /// The sqlparser statement inside of a DataFusion one.
-fn query_of(statement: &mut DFStatement) -> Option<&mut SqlStatement> {
+pub(super) fn query_of(statement: &mut DFStatement) -> Option<&mut SqlStatement> {
     match statement {
         DFStatement::Statement(inner) => Some(inner),
         DFStatement::Explain(explain) => query_of(&mut explain.statement),
@@ -99,11 +99,55 @@ fn query_of(statement: &mut DFStatement) -> Option<&mut SqlStatement> {
     }
 }
 
+/// Whether a function in `FROM` is `matching`.
+pub(super) fn is_matching(name: &ObjectName) -> bool {
+    name.to_string().eq_ignore_ascii_case(NAME)
+}
+
 /// One call, with its arguments.
 struct Call {
     /// The whole call, by which it is found again.
     text: String,
-    arguments: Vec<Option<(String, u64, u64)>>,
+    arguments: Vec<Argument>,
+}
+
+/// One argument of a call.
+#[derive(Clone)]
+enum Argument {
+    /// A text, and where it is written; a parameter's value is written nowhere.
+    Text(String, Option<(u64, u64)>),
+    /// A parameter without a value.
+    Open,
+    /// Anything else.
+    Other,
+}
+
+impl Argument {
+    fn of(argument: &FunctionArg) -> Self {
+        match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Self::of_expr(expr),
+            _ => Self::Other,
+        }
+    }
+
+    fn of_expr(expr: &Expr) -> Self {
+        match expr {
+            Expr::Value(value) if matches!(value.value, Value::Placeholder(_)) => Self::Open,
+            Expr::Value(value) => {
+                let start = value.span.start;
+                let place = (start.line > 0).then_some((start.line, start.column));
+                value.value.clone().into_string().map_or(Self::Other, |text| Self::Text(text, place))
+            }
+            // Drivers say of their parameters that they are texts.
+            Expr::Cast {
+                expr,
+                data_type: DataType::Text | DataType::Varchar(_) | DataType::String(_),
+                ..
+            } => Self::of_expr(expr),
+            Expr::Nested(inner) => Self::of_expr(inner),
+            _ => Self::Other,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -111,18 +155,11 @@ struct Calls(Vec<Call>);
 
 fn call_of(factor: &TableFactor) -> Option<Call> {
     let TableFactor::Table { name, args: Some(args), .. } = factor else { return None };
-    if !name.to_string().eq_ignore_ascii_case(NAME) {
+    if !is_matching(name) {
         return None;
     }
-    let arguments = args.args.iter().map(|argument| match argument {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) => {
-            let start = value.span.start;
-            value.value.clone().into_string().map(|text| (text, start.line, start.column))
-        }
-        _ => None,
-    });
     let texts: Vec<String> = args.args.iter().map(ToString::to_string).collect();
-    Some(Call { text: texts.join(", "), arguments: arguments.collect() })
+    Some(Call { text: texts.join(", "), arguments: args.args.iter().map(Argument::of).collect() })
 }
 
 impl Visitor for Calls {
@@ -136,6 +173,10 @@ impl Visitor for Calls {
 
 struct Replace(HashMap<String, Box<Query>>);
 
+fn named(name: &str) -> TableAlias {
+    TableAlias { explicit: true, name: Ident::new(name), columns: vec![], at: None }
+}
+
 impl VisitorMut for Replace {
     type Break = ();
 
@@ -145,6 +186,8 @@ impl VisitorMut for Replace {
                 TableFactor::Table { alias, .. } => alias.take(),
                 _ => None,
             };
+            // Without a name of its own, its columns would be those of the table of profiles.
+            let alias = alias.or_else(|| Some(named(NAME)));
             let subquery = query.clone();
             *factor = TableFactor::Derived { lateral: false, subquery, alias, sample: None };
         }
@@ -154,44 +197,64 @@ impl VisitorMut for Replace {
 
 /// The query that a call means.
 async fn expand(call: &Call, scope: &Arc<Scope>, statement: &Statement) -> Result<Box<Query>> {
-    let arguments: Option<Vec<_>> = call.arguments.iter().cloned().collect();
-    let (store, rule, language) = match arguments.as_deref() {
-        Some([store, rule]) => (store, rule, None),
-        Some([store, rule, language]) => (store, rule, Some(language)),
-        _ => {
-            let fault =
-                Diagnostic::new(Kind::Type, "`matching` takes a store, a rule and, if need be, its language");
-            return Err(fault.help("write `matching('shop', $$ did(event_type = 'purchase') $$)`").into());
-        }
+    let (store, rule, language) = match &call.arguments[..] {
+        [store, rule] => (store, rule, None),
+        [store, rule, language] => (store, rule, Some(language)),
+        _ => return Err(wrong_arguments()),
     };
     let piece = &statement.source.text[statement.piece.clone()];
-    let place = |(text, line, column): &(String, u64, u64)| {
+    let place = |text: &str, at: Option<(u64, u64)>| {
         // The content stands after the quotes, when it holds no escapes.
-        let literal = offset_of(piece, *line, *column);
-        let content = piece[literal..].find(text.as_str()).map_or(literal, |at| literal + at);
-        Span::new(content, content + text.len()).shifted(statement.piece.start)
+        let literal = at.map(|(line, column)| offset_of(piece, line, column))?;
+        let content = piece[literal..].find(text).map_or(literal, |at| literal + at);
+        Some(Span::new(content, content + text.len()).shifted(statement.piece.start))
+    };
+    let at = |fault: Diagnostic, text: &str, at: Option<(u64, u64)>| match place(text, at) {
+        Some(place) => fault.at(place),
+        None => fault,
     };
     let language = match language {
-        None => Language::Sql,
-        Some(name) => Language::from_name(&name.0).ok_or_else(|| {
-            let fault = Diagnostic::new(Kind::Name, format!("unknown rule language `{}`", name.0));
-            fault.at(place(name)).help("rules are written in `sql`, `pql` or `pql/json`")
+        None | Some(Argument::Open) => Language::Sql,
+        Some(Argument::Text(name, name_at)) => Language::from_name(name).ok_or_else(|| {
+            let fault = Diagnostic::new(Kind::Name, format!("unknown rule language `{name}`"));
+            at(fault, name, *name_at).help("rules are written in `sql`, `pql` or `pql/json`")
         })?,
+        Some(Argument::Other) => return Err(wrong_arguments()),
     };
-    if scope.store(&store.0)?.is_none() {
-        return Err(scope.unknown_store(&store.0).at(place(store)).into());
+    let (store, store_at) = match store {
+        Argument::Text(store, store_at) => (store, *store_at),
+        Argument::Open => {
+            let message = "the store of `matching` decides on the columns and cannot be a parameter";
+            let fault = Diagnostic::new(Kind::Unsupported, message);
+            return Err(fault.help("write its name: `matching('shop', $1)`").into());
+        }
+        Argument::Other => return Err(wrong_arguments()),
+    };
+    if scope.store(store)?.is_none() {
+        return Err(at(scope.unknown_store(store), store, store_at).into());
     }
-    let bound = scope.bound(&store.0).await?;
+    let bound = scope.bound(store).await?;
+    let (rule, place) = match rule {
+        Argument::Text(rule, rule_at) => (rule, place(rule, *rule_at)),
+        // Every rule gives the same columns.
+        Argument::Open => {
+            let everyone = segment::Expr::literal(segment::Value::Boolean(true));
+            return query(&planner::to_sql(&scope.resolve(NAME, &everyone, &bound)?));
+        }
+        Argument::Other => return Err(wrong_arguments()),
+    };
     let segment = Segment {
         name: NAME.to_owned(),
-        store: store.0.clone(),
+        store: store.clone(),
         id: None,
         comment: None,
         language,
-        rule: rule.0.clone(),
+        rule: rule.clone(),
     };
-    let place = place(rule);
-    let written = written(&segment, place, &statement.source);
+    let written = match place {
+        Some(place) => written(&segment, place, &statement.source),
+        None => Written::Otherwise(super::scope::source_of(&segment)),
+    };
     let placed = |error| match error {
         Error::Wrong(faults) => {
             Error::Wrong(faults.into_iter().map(|fault| in_statement(fault, &written)).collect())
@@ -201,6 +264,11 @@ async fn expand(call: &Call, scope: &Arc<Scope>, statement: &Statement) -> Resul
     let expr = parse_rule(scope, &segment, &bound).map_err(placed)?;
     let program = scope.resolve(&segment.name, &expr, &bound).map_err(placed)?;
     query(&planner::to_sql(&program))
+}
+
+fn wrong_arguments() -> Error {
+    let fault = Diagnostic::new(Kind::Type, "`matching` takes a store, a rule and, if need be, its language");
+    fault.help("write `matching('shop', $$ did(event_type = 'purchase') $$)`").into()
 }
 
 /// How a rule stands in a statement.

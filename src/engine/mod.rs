@@ -16,6 +16,7 @@ mod interrupt;
 mod layouts;
 mod listing;
 mod names;
+mod open_call;
 mod own_table;
 mod permission;
 mod plan;

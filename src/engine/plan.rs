@@ -10,6 +10,9 @@ use datafusion::logical_expr::{DdlStatement, Expr, LogicalPlan, Statement as Pla
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_plan::execute_stream;
 use datafusion::sql::parser::Statement as DFStatement;
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use crate::bug;
 use crate::diagnostic::{Diagnostic, Kind};
@@ -18,6 +21,7 @@ use crate::statement::{Command, Statement};
 
 use super::execute::{self, Task};
 use super::interrupt::interruptible;
+use super::open_call::{self, Open};
 use super::queries::Running;
 use super::scope::Scope;
 use super::{Answer, Session, command, expand, permission, placed};
@@ -29,6 +33,8 @@ pub struct Planned {
     statement: Statement,
     scope: Arc<Scope>,
     plan: LogicalPlan,
+    /// Parameters that the plan has stand-ins for: it is made anew when their values come.
+    open: Open,
 }
 
 impl std::fmt::Debug for Planned {
@@ -67,25 +73,49 @@ impl Planned {
             }
             Ok(TreeNodeRecursion::Continue)
         })?;
+        for (name, kind) in &self.open {
+            parameters.entry(name.clone()).or_default().get_or_insert_with(|| kind.clone());
+        }
         let mut parameters: Vec<_> = parameters.into_iter().collect();
         let position = |name: &str| name.trim_start_matches('$').parse().unwrap_or(usize::MAX);
         parameters.sort_by(|(left, _), (right, _)| (position(left), left).cmp(&(position(right), right)));
         Ok(parameters)
     }
 
+    /// Whether parameters decide on the plan, so that values make it anew.
+    pub fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     /// The statement with values for its parameters, by position.
-    pub fn bind(&self, values: Vec<ScalarValue>) -> Result<Self> {
+    pub async fn bind(&self, values: Vec<ScalarValue>) -> Result<Self> {
         let wanted = self.parameters()?.len();
         if wanted != values.len() {
             let message =
                 format!("the statement has {wanted} parameters, and {} values are given", values.len());
             return Err(placed(Diagnostic::new(Kind::Type, message).into(), &self.statement));
         }
-        self.bind_by_number(values)
+        self.bind_by_number(values).await
     }
 
     /// The statement with values for its parameters: `$3` has the third. Values that it does not ask for are fine.
-    pub fn bind_by_number(&self, mut values: Vec<ScalarValue>) -> Result<Self> {
+    pub async fn bind_by_number(&self, values: Vec<ScalarValue>) -> Result<Self> {
+        if !self.is_open() {
+            return Ok(Self { plan: self.filled(values)?, ..self.clone() });
+        }
+        let planned = self.session.planned_in(&self.scope, &self.statement, Some(&values));
+        let planned = self.session.stoppable(&self.statement, planned).await?;
+        Ok(Self { plan: planned.filled(values)?, ..planned })
+    }
+
+    /// The columns that it returns when its parameters have values of these types.
+    pub fn schema_with(&self, types: &[DataType]) -> Result<SchemaRef> {
+        let nulls = types.iter().map(ScalarValue::try_from).collect::<Result<Vec<_>, _>>()?;
+        Ok(Arc::clone(self.filled(nulls)?.schema().inner()))
+    }
+
+    /// The plan with values for the parameters in it.
+    fn filled(&self, mut values: Vec<ScalarValue>) -> Result<LogicalPlan> {
         // Drivers send the types of their language: a number for a date is refused, `1` for a bigint is not.
         for (name, kind) in self.parameters()? {
             let number: Option<usize> = name.trim_start_matches('$').parse().ok();
@@ -100,8 +130,7 @@ impl Planned {
             }
         }
         let bound = self.plan.clone().with_param_values(ParamValues::from(values));
-        let plan = bound.map_err(|error| placed(error.into(), &self.statement))?;
-        Ok(Self { plan, ..self.clone() })
+        bound.map_err(|error| placed(error.into(), &self.statement))
     }
 
     /// Whether running it changes something: the catalog, audiences, files or the session.
@@ -133,6 +162,9 @@ impl Planned {
 
     /// Runs what was entered into the list of queries already.
     pub(super) async fn start(&self, mut running: Running) -> Result<Answer> {
+        if let Some(name) = self.open.keys().next() {
+            return Err(placed(open_call::no_value(name), &self.statement));
+        }
         let stop = running.query().stop().clone();
         let started = running.during(async {
             if let Some(rows) = command::run(&self.plan) {
@@ -163,17 +195,47 @@ fn changes(plan: &LogicalPlan) -> bool {
 impl Session {
     /// Plans a statement, to learn what it returns. Nothing happens before it is run.
     pub async fn prepare(&self, statement: &Statement) -> Result<Planned> {
-        // Planning may read files: it can be stopped, too.
+        self.stoppable(statement, self.planned(statement)).await
+    }
+
+    /// Plans a statement with values for its parameters: `$3` has the third.
+    pub async fn prepare_with(&self, statement: &Statement, values: Vec<ScalarValue>) -> Result<Planned> {
+        let planned = async { self.planned_in(&self.scope().await?, statement, Some(&values)).await };
+        let planned = self.stoppable(statement, planned).await?;
+        Ok(Planned { plan: planned.filled(values)?, ..planned })
+    }
+
+    /// Planning may read files: it is listed and can be stopped, too.
+    async fn stoppable(
+        &self,
+        statement: &Statement,
+        planning: impl Future<Output = Result<Planned>>,
+    ) -> Result<Planned> {
         let mut running = self.engine.queries.begin(&self.client, statement, self.timeout());
-        let planned = running.during(self.planned(statement)).await?;
+        let planned = running.during(planning).await?;
         running.forget();
         Ok(planned)
     }
 
     pub(super) async fn planned(&self, statement: &Statement) -> Result<Planned> {
         let scope = self.scope().await?;
-        let plan = self.plan_in(&scope, statement).await.map_err(|error| placed(error, statement))?;
-        Ok(Planned { session: self.clone(), statement: statement.clone(), scope, plan })
+        self.planned_in(&scope, statement, None).await
+    }
+
+    /// Boxed, because what plans is large and is a part of whatever runs a statement.
+    fn planned_in<'a>(
+        &'a self,
+        scope: &'a Arc<Scope>,
+        statement: &'a Statement,
+        values: Option<&'a [ScalarValue]>,
+    ) -> BoxFuture<'a, Result<Planned>> {
+        async move {
+            let planned = self.plan_in(scope, statement, values).await;
+            let (plan, open) = planned.map_err(|error| placed(error, statement))?;
+            let (session, scope, statement) = (self.clone(), Arc::clone(scope), statement.clone());
+            Ok(Planned { session, statement, scope, plan, open })
+        }
+        .boxed()
     }
 
     /// Plans a statement, to learn what it returns. Nothing happens before it is executed.
@@ -181,14 +243,28 @@ impl Session {
         Ok(self.prepare(statement).await?.plan)
     }
 
-    pub(super) async fn plan_in(&self, scope: &Arc<Scope>, statement: &Statement) -> Result<LogicalPlan> {
+    /// Plans a statement. Returned with the plan are the parameters that it has stand-ins for: none when they have
+    /// values.
+    async fn plan_in(
+        &self,
+        scope: &Arc<Scope>,
+        statement: &Statement,
+        values: Option<&[ScalarValue]>,
+    ) -> Result<(LogicalPlan, Open)> {
         let Command::Sql(sql) = &statement.command else {
             permission::check_command(&scope.principal, &statement.command)?;
-            return self.command(Task::Statement, statement);
+            return Ok((self.command(Task::Statement, statement)?, Open::new()));
         };
-        let plan = self.plan_sql(scope, (**sql).clone(), statement).await?;
+        // What is prepared takes its values from `EXECUTE`.
+        let is_prepare = matches!(
+            &**sql,
+            DFStatement::Statement(sql) if matches!(**sql, SqlStatement::Prepare { .. })
+        );
+        let values = values.filter(|_| !is_prepare);
+        let (plan, open) = self.plan_sql(scope, (**sql).clone(), statement, values).await?;
         permission::check_plan(scope, &plan)?;
-        self.intercept(scope, plan, statement).await
+        let plan = self.intercept(scope, plan, statement).await?;
+        Ok((plan, if values.is_some() { Open::new() } else { open }))
     }
 
     /// Plans a statement of DataFusion's; its errors get their place in the user's text.
@@ -197,8 +273,13 @@ impl Session {
         scope: &Arc<Scope>,
         sql: DFStatement,
         statement: &Statement,
-    ) -> Result<LogicalPlan> {
-        let sql = expand::matching(expand::number_parameters(sql), scope, statement).await?;
+        values: Option<&[ScalarValue]>,
+    ) -> Result<(LogicalPlan, Open)> {
+        let mut sql = expand::number_parameters(sql);
+        let piece = &statement.source.text[statement.piece.clone()];
+        // Most statements have no parameters, and some are long.
+        let open = if piece.contains(['$', '?']) { open_call::fill(&mut sql, values)? } else { Open::new() };
+        let sql = expand::matching(sql, scope, statement).await?;
         let state = scope.state();
         let listed =
             |table: &TableReference| matches!(table.schema(), Some("information_schema" | "pg_catalog"));
@@ -208,23 +289,24 @@ impl Session {
         if is_listed {
             scope.list_audiences().await?;
         }
-        let piece = &statement.source.text[statement.piece.clone()];
         if super::postgres::facts(scope.options()).is_some()
             && (is_listed || super::postgres::asks_for_objects(piece))
         {
             scope.objects().await?;
         }
-        state.statement_to_plan(sql).await.map_err(|error| match from_datafusion_in(error, piece) {
-            Error::Wrong(faults) => {
-                let placed = faults.into_iter().map(|fault| match fault.source {
-                    // A fault that has its own text is about that one.
-                    Some(_) => fault,
-                    None => scope.suggest(fault).shifted(statement.piece.start),
-                });
-                Error::Wrong(placed.collect())
-            }
-            failed => failed,
-        })
+        let plan =
+            state.statement_to_plan(sql).await.map_err(|error| match from_datafusion_in(error, piece) {
+                Error::Wrong(faults) => {
+                    let placed = faults.into_iter().map(|fault| match fault.source {
+                        // A fault that has its own text is about that one.
+                        Some(_) => fault,
+                        None => scope.suggest(fault).shifted(statement.piece.start),
+                    });
+                    Error::Wrong(placed.collect())
+                }
+                failed => failed,
+            })?;
+        Ok((plan, open))
     }
 
     /// Statements that change the catalog or the session become commands, so that they act when they are run.
@@ -294,7 +376,7 @@ impl Session {
         let Command::Sql(sql) = &statement.command else {
             return Err(bug!("`{name}` was prepared from no SQL"));
         };
-        match self.plan_sql(scope, (**sql).clone(), &statement).await? {
+        match self.plan_sql(scope, (**sql).clone(), &statement, Some(&values)).await?.0 {
             LogicalPlan::Statement(PlannedStatement::Prepare(prepare)) => {
                 let plan = prepare.input.as_ref().clone();
                 Ok(plan.with_param_values(ParamValues::from(values))?)

@@ -124,6 +124,23 @@ def large_parameters_and_statements():
 
 
 @check
+def table_functions_take_parameters():
+    with connect() as connection, connection.cursor() as cursor:
+        for last in (3, 5):
+            assert value(connection, "SELECT sum(v) FROM generate_series(1, $1) t (v)", (last,)) == last * (last + 1) // 2
+        want = value(connection, "SELECT count(*) FROM profiles WHERE loyalty_tier = 'gold'")
+        sql = "SELECT count(*) FROM matching('shop', $1)"
+        assert value(connection, sql, ("loyalty_tier = 'gold'",)) == want
+        assert cursor.adbc_prepare(sql).field(0).type == pa.string()
+        cursor.executemany(sql, [("loyalty_tier = 'gold'",), ("true",)])
+        try:
+            value(connection, sql, ("loyalty_teir = 'gold'",))
+            raise AssertionError("an unknown column")
+        except flightsql.Error as error:
+            assert "loyalty_teir" in str(error)
+
+
+@check
 def keys_are_shown():
     with connect() as connection:
         objects = connection.adbc_get_objects(depth="all", db_schema_filter="public").read_all().to_pylist()

@@ -61,6 +61,31 @@ ask("psql \\df", """SELECT n.nspname as "Schema", p.proname as "Name", pg_catalo
  LEFT JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE pg_catalog.pg_function_is_visible(p.oid)
  AND n.nspname <> 'pg_catalog' AND n.nspname <> 'information_schema' ORDER BY 1, 2, 4""")
 
+# -- what is unnested or recursive, as several tools ask
+
+ask("keys in order", """SELECT a.attname, k.ord FROM pg_catalog.pg_index i
+ CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k (attnum, ord)
+ JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+ WHERE i.indisprimary ORDER BY i.indrelid, k.ord""", True)
+ask("columns of constraints", """SELECT c.conname, u.attnum FROM pg_constraint c, LATERAL unnest(c.conkey) AS u (attnum)
+ ORDER BY c.conname, u.attnum""", True)
+ask("columns of constraints", """SELECT c.conname, (SELECT string_agg(a.attname, ', ') FROM pg_attribute a
+ WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)) FROM pg_constraint c ORDER BY 1""", True)
+ask("columns of indexes", """SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+ WHERE i.indisprimary AND array_lower(i.indkey, 1) = 0""", True)
+ask("domains", """SELECT t.oid, (WITH RECURSIVE base (oid, typbasetype) AS (
+ SELECT x.oid, x.typbasetype FROM pg_type x WHERE x.oid = t.oid
+ UNION ALL SELECT y.oid, y.typbasetype FROM pg_type y JOIN base ON y.oid = base.typbasetype)
+ SELECT max(oid) FROM base) AS base FROM pg_type t WHERE t.typname = 'int4'""", True)
+ask("psql \\dd", """SELECT DISTINCT tt.nspname AS "Schema", tt.name AS "Name", tt.object AS "Object", d.description AS "Description"
+ FROM (SELECT pgc.oid as oid, pgc.tableoid AS tableoid, n.nspname as nspname, CAST(pgc.conname AS pg_catalog.text) as name,
+ CAST('table constraint' AS pg_catalog.text) as object FROM pg_catalog.pg_constraint pgc
+ JOIN pg_catalog.pg_class c ON c.oid = pgc.conrelid LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ UNION ALL SELECT o.oid as oid, o.tableoid as tableoid, n.nspname as nspname, CAST(o.opcname AS pg_catalog.text) as name,
+ CAST('operator class' AS pg_catalog.text) as object FROM pg_catalog.pg_opclass o
+ JOIN pg_catalog.pg_am am ON o.opcmethod = am.oid JOIN pg_catalog.pg_namespace n ON n.oid = o.opcnamespace) AS tt
+ JOIN pg_catalog.pg_description d ON (tt.oid = d.objoid AND tt.tableoid = d.classoid AND d.objsubid = 0) ORDER BY 1, 2, 3""")
+
 # -- SQLAlchemy (psycopg2, psycopg and asyncpg dialects)
 
 ask("SQLAlchemy", "select pg_catalog.version()", True)
@@ -190,7 +215,7 @@ ask("psqlODBC", """select ta.attname, ia.attnum, ic.relname, n.nspname, tc.relna
  pg_catalog.pg_attribute ia, pg_catalog.pg_class tc, pg_catalog.pg_index i, pg_catalog.pg_namespace n, pg_catalog.pg_class ic
  where tc.relname = 'profiles' AND n.nspname = 'public' AND tc.oid = i.indrelid AND n.oid = tc.relnamespace
  AND i.indisprimary = 't' AND ia.attrelid = i.indexrelid AND ta.attrelid = i.indrelid AND ta.attnum = i.indkey[ia.attnum-1]
- AND (NOT ta.attisdropped) AND (NOT ia.attisdropped) AND ic.oid = i.indexrelid order by ia.attnum""")
+ AND (NOT ta.attisdropped) AND (NOT ia.attisdropped) AND ic.oid = i.indexrelid order by ia.attnum""", True)
 
 # -- Npgsql (Power BI)
 

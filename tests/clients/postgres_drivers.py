@@ -207,6 +207,57 @@ def sqlalchemy_through_asyncpg():
 
 
 @check
+def table_functions_take_parameters():
+    gold = "SELECT count(*) FROM matching('shop', %s)"
+    with connect() as c:
+        want = c.execute("SELECT count(*) FROM profiles WHERE loyalty_tier = 'gold'").fetchone()
+        assert c.execute(gold, ("loyalty_tier = 'gold'",)).fetchone() == want
+        for prepare in (None, True):
+            for last in (3, 5):
+                rows = c.execute("SELECT * FROM generate_series(1, %s) t (v) WHERE v > %s", (last, 1), prepare=prepare).fetchall()
+                assert rows == [(v,) for v in range(2, last + 1)], rows
+        days = "SELECT * FROM generate_series(%s::timestamp, %s, INTERVAL '1 day')"
+        rows = c.execute(days, (dt.datetime(2026, 1, 1), dt.datetime(2026, 1, 3)), binary=True).fetchall()
+        assert [row[0].day for row in rows] == [1, 2, 3], rows
+        assert c.execute("SELECT count(*) FROM generate_series(1, %s::bigint)", (None,)).fetchone() == (0,)
+        assert state(c, gold, ("loyalty_teir = 'gold'",)) == "42703"
+        assert state(c, "SELECT * FROM matching(%s, 'true')", ("shop",)) == "0A000"
+
+    async def go():
+        a = await asyncpg.connect(host="127.0.0.1", port=PORT, user=USER, password=PASSWORD, database="coterie", ssl=SSL)
+        statement = await a.prepare(gold.replace("%s", "$1"))
+        assert [p.name for p in statement.get_parameters()] == ["text"]
+        assert [p.type.name for p in statement.get_attributes()] == ["int8"]
+        assert (await statement.fetchval("loyalty_tier = 'gold'"),) == want
+        assert await a.fetch("SELECT v FROM generate_series($1, $2) t (v)", 2, 4) == [(2,), (3,), (4,)]
+        # What fails while it is prepared is told at once.
+        for sql, error in [("SELECT * FROM matching($1, $2)", asyncpg.FeatureNotSupportedError),
+                           ("SELECT nothing FROM generate_series(1, $1)", asyncpg.UndefinedColumnError)]:
+            try:
+                await asyncio.wait_for(a.prepare(sql), 10)
+                raise AssertionError(sql)
+            except error:
+                pass
+        assert await a.fetchval("SELECT 1") == 1
+        await a.close()
+
+        from sqlalchemy.ext.asyncio import create_async_engine
+        url = sa.engine.URL.create("postgresql+asyncpg", USER, PASSWORD, "127.0.0.1", PORT, "coterie", query={"ssl": SSL})
+        engine = create_async_engine(url)
+        async with engine.connect() as c:
+            rows = await c.execute(sa.text(gold.replace("%s", ":rule")), {"rule": "loyalty_tier = 'gold'"})
+            assert (rows.scalar(),) == want
+            series = sa.func.generate_series(1, 4).table_valued("value")
+            assert len((await c.execute(sa.select(series))).all()) == 4
+        await engine.dispose()
+    asyncio.run(go())
+    url = "postgresql://%s:%s@127.0.0.1:%d/coterie?sslmode=%s" % (USER, PASSWORD.replace(" ", "%20"), PORT, SSL)
+    with adbc.connect(url, autocommit=True) as c, c.cursor() as cursor:
+        cursor.execute("SELECT sum(v) FROM generate_series(1, $1) t (v)", parameters=(4,))
+        assert cursor.fetchone() == (10,)
+
+
+@check
 def transactions_stay_failed_until_they_end():
     with connect() as c:
         c.execute("BEGIN")
@@ -382,8 +433,17 @@ def psql_describes_what_there_is():
     for command in ["\\dS", "\\dn+", "\\l+", "\\du+", "\\df *.*", "\\dT", "\\dT+", "\\di *.*", "\\dC", "\\dx", "\\db",
                     "\\dD", "\\dy", "\\d+ public.profiles", "\\d+ segment.win_back", "\\d profiles_pkey", "\\dp", "\\dp audience.*",
                     "\\dL", "\\dAp", "\\dconfig+ *", "\\dC+", "\\dD+", "\\dn+", "\\dv+ segment.*", "\\dE", "\\di+ *.*",
-                    "\\x \\\\ SELECT 1", "\\dt+ *.*", "\\sv segment.win_back", "\\dconfig"]:
+                    "\\x \\\\ SELECT 1", "\\dt+ *.*", "\\dd", "\\dd *.*", "\\dO", "\\dOS+", "\\dAf", "\\dAf+ * int4",
+                    "\\dAc", "\\dAo", "\\dP+", "\\dPn+", "\\dPi+ *.*", "\\sf int4abs", "\\sf+ abs(integer)", "\\sv segment.win_back", "\\dconfig"]:
         psql(command)
+    assert "AS $function$int4abs$function$" in psql("\\sf int4abs") and "integer_ops" in psql("\\dAf btree")
+    with connect() as c:
+        # What \\password sends.
+        try:
+            c.execute("ALTER USER %s PASSWORD 'SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy'" % USER)
+            raise AssertionError("the password is changed")
+        except psycopg.errors.FeatureNotSupported as error:
+            assert "coterie user passwd" in error.diag.message_hint, error
     assert psql("\\copy (SELECT 1 AS a, 2 AS b) TO STDOUT CSV HEADER") == "a,b\n1,2\n"
 
 

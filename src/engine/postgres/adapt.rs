@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
     AccessExpr, ArrayElemTypeDef, BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentClause, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LimitClause,
     ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, Statement as SqlStatement,
-    TableAliasColumnDef, TableFactor, Value, Visitor, VisitorMut,
+    Subscript, TableAliasColumnDef, TableFactor, Value, Visitor, VisitorMut,
 };
 
 use super::super::visit;
@@ -46,6 +46,11 @@ const SWITCHES: &[&str] = &[
 /// The columns of `pg_type` that are functions: their names here, their numbers to those who join them.
 const FUNCTION_COLUMNS: &[&str] =
     &["typreceive", "typinput", "typoutput", "typsend", "typmodin", "typmodout", "amproc"];
+
+/// The columns that are vectors, whose items PostgreSQL counts from 0; those of its arrays, and all of ours, from 1.
+const VECTORS: &[&str] = &["indkey", "indclass", "indcollation", "indoption"];
+/// The columns that list the columns of a key, which is always one here.
+const KEYS: &[&str] = &["conkey", "confkey", "indkey"];
 
 /// Adapts a statement of which `text` is the text.
 pub(super) fn adapt(statement: &mut DFStatement, text: &str, casts: &[Option<&'static str>]) {
@@ -117,10 +122,15 @@ impl VisitorMut for CatalogWords {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        if let SetExpr::Select(select) = &mut *query.body {
-            lateral::unnest(select);
-            subquery::exists_as_counts(select);
-            subquery::name_tables(select);
+        match &mut *query.body {
+            SetExpr::Select(select) => {
+                lateral::unnest(select, &mut query.order_by);
+                take_apart(select);
+            }
+            parts => each_select(parts, &mut |select| {
+                lateral::unnest(select, &mut None);
+                take_apart(select);
+            }),
         }
         if visit_select(&mut query.body) {
             query.order_by = None;
@@ -144,6 +154,14 @@ impl VisitorMut for CatalogWords {
                 // The only column of a function is called as its table is.
                 if alias.columns.is_empty() && matches!(function.as_str(), "generate_series" | "range") {
                     alias.columns = vec![TableAliasColumnDef::from_name(alias.name.value.clone())];
+                }
+                // Tables have no parts here.
+                if function == "pg_partition_tree"
+                    && let Some(subquery) = query_of(NO_PARTS)
+                {
+                    let (subquery, alias) = (Box::new(subquery), Some(alias.clone()));
+                    *table = TableFactor::Derived { lateral: false, subquery, alias, sample: None };
+                    return ControlFlow::Continue(());
                 }
                 // A function that returns one value is a table of one row.
                 if function == "string_to_array" {
@@ -173,6 +191,15 @@ impl VisitorMut for CatalogWords {
                     *expr = array_of_rows((**query).clone());
                 }
             }
+            // `'abs'::regproc::oid`; else functions are known by their names.
+            Expr::Cast { expr: inner, data_type, .. } if is_number(data_type) => {
+                if let Expr::Cast { expr: name, data_type: kind, .. } = unnested(inner)
+                    && is_function(kind)
+                    && string_of(name).is_some()
+                {
+                    *expr = call(OID_OF, vec![string("regprocedure"), (**name).clone()]);
+                }
+            }
             Expr::Subquery(query) => {
                 if let Some(replacement) = subquery::replacement(query) {
                     *expr = replacement;
@@ -191,14 +218,58 @@ impl VisitorMut for CatalogWords {
     }
 }
 
+/// Puts what DataFusion would not take of one SELECT into words that it takes.
+fn take_apart(select: &mut Select) {
+    subquery::exists_as_counts(select);
+    subquery::name_tables(select);
+}
+
+/// Each SELECT of a query that is put together of several.
+fn each_select(body: &mut SetExpr, f: &mut impl FnMut(&mut Select)) {
+    match body {
+        SetExpr::Select(select) => f(select),
+        SetExpr::SetOperation { left, right, .. } => {
+            each_select(left, f);
+            each_select(right, f);
+        }
+        // Others are visited as queries of their own, or are none.
+        _ => {}
+    }
+}
+
+/// `pg_partition_tree` of a table that is none.
+const NO_PARTS: &str = "SELECT CAST(NULL AS INT) AS relid, CAST(NULL AS INT) AS parentrelid, false AS isleaf, \
+                        CAST(0 AS INT) AS level WHERE false";
+
+fn query_of(text: &str) -> Option<Query> {
+    let mut parser = DFParserBuilder::new(text).build().ok()?;
+    let Ok(DFStatement::Statement(statement)) = parser.parse_statement() else { return None };
+    let SqlStatement::Query(query) = *statement else { return None };
+    Some(*query)
+}
+
 /// `SELECT expr AS name`
 pub(super) fn one_row(expr: Expr, name: Ident) -> Option<Query> {
-    let mut parser = DFParserBuilder::new("SELECT NULL AS one").build().ok()?;
-    let Ok(DFStatement::Statement(statement)) = parser.parse_statement() else { return None };
-    let SqlStatement::Query(mut query) = *statement else { return None };
+    let mut query = query_of("SELECT NULL AS one")?;
     let SetExpr::Select(select) = &mut *query.body else { return None };
     select.projection = vec![SelectItem::ExprWithAlias { expr, alias: name }];
-    Some(*query)
+    Some(query)
+}
+
+/// The name of a type that only PostgreSQL has.
+fn custom(kind: &DataType) -> String {
+    let DataType::Custom(name, _) = kind else { return String::new() };
+    let mut name = name.clone();
+    unqualify(&mut name);
+    name.to_string().trim_matches('"').to_lowercase()
+}
+
+fn is_number(kind: &DataType) -> bool {
+    matches!(kind, DataType::Int(_) | DataType::BigInt(_) | DataType::Integer(_)) || custom(kind) == "oid"
+}
+
+fn is_function(kind: &DataType) -> bool {
+    matches!(custom(kind).as_str(), "regproc" | "regprocedure")
 }
 
 /// Functions have no schema.
@@ -229,8 +300,17 @@ fn changed(expr: &mut Expr) -> Option<Expr> {
             let word = name.value.to_lowercase();
             matches!(word.as_str(), "current_schema").then(|| call(&word, vec![]))
         }
-        // `(f(x)).n`
-        Expr::CompoundFieldAccess { root, access_chain } => match &access_chain[..] {
+        Expr::CompoundFieldAccess { root, access_chain } => match &mut access_chain[..] {
+            // `indkey[0]`, and `i.indkey[0]`
+            [AccessExpr::Subscript(Subscript::Index { index })] if is_vector(root) => {
+                *index = plus(index, 1);
+                None
+            }
+            [AccessExpr::Dot(name), AccessExpr::Subscript(Subscript::Index { index })] if is_vector(name) => {
+                *index = plus(index, 1);
+                None
+            }
+            // `(f(x)).n`
             [AccessExpr::Dot(Expr::Identifier(field))]
                 if matches!(**root, Expr::Nested(_) | Expr::Function(_)) =>
             {
@@ -319,7 +399,19 @@ fn changed(expr: &mut Expr) -> Option<Expr> {
                         ObjectName(vec![ObjectNamePart::Identifier(Ident::new("pg_array_to_string"))]);
                     Some(Expr::Function(changed))
                 }
-                "generate_subscripts" => Some(call("unnest", vec![call("pg_subscripts", vec![first])])),
+                "generate_subscripts" => {
+                    let begin = number(if is_vector(&first) { 0 } else { 1 });
+                    Some(call("unnest", vec![call("pg_subscripts", vec![first, begin])]))
+                }
+                "array_lower" | "array_upper" if is_vector(&first) => {
+                    Some(plus(&Expr::Function(function.clone()), -1))
+                }
+                // `attnum = ANY (conkey)` as an equality, by which a subquery can be joined.
+                "array_has" if last_part(&first).is_some_and(|name| KEYS.contains(&name)) => {
+                    let left = Box::new(second_argument(function)?);
+                    let right = Box::new(call("array_element", vec![first, number(1)]));
+                    Some(Expr::BinaryOp { left, op: BinaryOperator::Eq, right })
+                }
                 _ => None,
             }
         }
@@ -354,11 +446,32 @@ fn mend_number(number: &mut Expr, name: &Expr) {
 }
 
 fn first_argument(function: &Function) -> Option<Expr> {
+    argument_at(function, 0)
+}
+
+fn second_argument(function: &Function) -> Option<Expr> {
+    argument_at(function, 1)
+}
+
+fn argument_at(function: &Function, at: usize) -> Option<Expr> {
     let FunctionArguments::List(list) = &function.args else { return None };
-    match list.args.first()? {
+    match list.args.get(at)? {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
         _ => None,
     }
+}
+
+fn is_vector(expr: &Expr) -> bool {
+    last_part(expr).is_some_and(|name| VECTORS.contains(&name))
+}
+
+fn number(number: i32) -> Expr {
+    Expr::Value(Value::Number(number.to_string(), false).into())
+}
+
+fn plus(expr: &Expr, more: i32) -> Expr {
+    let (left, right) = (Box::new(expr.clone()), Box::new(number(more)));
+    Expr::Nested(Box::new(Expr::BinaryOp { left, op: BinaryOperator::Plus, right }))
 }
 
 /// The second argument of a call of one of our functions.
@@ -385,11 +498,7 @@ fn cast_of(inner: &mut Box<Expr>, data_type: &mut DataType) -> Option<Expr> {
     };
     let name = match &elements {
         DataType::Regclass => "regclass".to_owned(),
-        DataType::Custom(name, _) => {
-            let mut name = name.clone();
-            unqualify(&mut name);
-            name.to_string().trim_matches('"').to_lowercase()
-        }
+        kind @ DataType::Custom(..) => custom(kind),
         DataType::Text | DataType::Varchar(_) | DataType::CharVarying(_) | DataType::CharacterVarying(_) => {
             // `'t'::regclass::text` is a name.
             let Expr::Function(_) = unnested(inner) else { return None };
@@ -494,11 +603,15 @@ pub(super) fn has_aggregate(expr: &Expr) -> bool {
         }
         fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
             match expr {
-                Expr::Function(function)
-                    if self.depth == 0
-                        && AGGREGATES.contains(&function.name.to_string().to_lowercase().as_str()) =>
-                {
-                    ControlFlow::Break(())
+                Expr::Function(function) if self.depth == 0 => {
+                    // It may be written with its schema still.
+                    let name = function.name.0.last().and_then(|name| name.as_ident());
+                    let name = name.map(|name| name.value.to_lowercase()).unwrap_or_default();
+                    if AGGREGATES.contains(&name.as_str()) {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    }
                 }
                 _ => ControlFlow::Continue(()),
             }
@@ -726,10 +839,18 @@ fn name_columns(query: &mut Query) {
             .count()
     };
     let projection = select.projection.clone();
+    // Beside what is unnested, DataFusion confuses a column with an expression of its name.
+    let unnests = projection.iter().any(|item| match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+            matches!(expr, Expr::Function(function) if function.name.to_string() == "unnest")
+        }
+        _ => false,
+    });
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(expr) = item
             && let Some(name) = natural(expr)
             && taken(&projection, &name) == 1
+            && !(unnests && argument(expr, NAME_OF).as_ref().and_then(last_part) == Some(&name))
         {
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', name) };
         }

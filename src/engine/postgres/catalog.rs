@@ -14,6 +14,7 @@ use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::Result;
 use datafusion_pg_catalog::pg_catalog::{ArrowTable, PgCatalogStaticTables};
 use futures::future::BoxFuture;
+use pgwire::api::Type;
 
 use crate::engine::scope::Scope;
 use crate::provider;
@@ -31,6 +32,11 @@ fn shipped() -> Result<&'static PgCatalogStaticTables> {
     static TABLES: OnceLock<std::result::Result<PgCatalogStaticTables, String>> = OnceLock::new();
     let tables = TABLES.get_or_init(|| PgCatalogStaticTables::try_new().map_err(|error| error.to_string()));
     tables.as_ref().map_err(|error| crate::bug!("the tables of PostgreSQL cannot be read: {error}").into())
+}
+
+/// The functions of PostgreSQL.
+pub(super) fn routines() -> Result<Vec<RecordBatch>> {
+    Ok(shipped()?.pg_proc.data().to_vec())
 }
 
 /// The words of PostgreSQL's grammar.
@@ -240,7 +246,7 @@ impl provider::Schema for Catalog {
                 return Ok(Some(empty(columns)?));
             }
             if let Some(table) = shipped_table(name)? {
-                return Ok(Some(table.try_into_memtable()?));
+                return Ok(Some(with_old_names(name, &table)?));
             }
             if !MADE.contains(&name) {
                 return Ok(None);
@@ -254,6 +260,29 @@ impl provider::Schema for Catalog {
     fn has(&self, name: &str) -> bool {
         is_table(name)
     }
+}
+
+/// Columns that have another name since: in which table, the old name, the new one.
+const OLD_NAMES: &[(&str, &str, &str)] = &[("pg_collation", "colliculocale", "colllocale")];
+
+/// A table with its columns under the names that they had in the version that clients are told, too.
+fn with_old_names(name: &str, table: &ArrowTable) -> Result<Arc<dyn TableProvider>> {
+    let (mut fields, mut added) = (table.schema().fields().to_vec(), vec![]);
+    for (_, old, new) in OLD_NAMES.iter().filter(|(known, ..)| *known == name) {
+        if let Ok(at) = table.schema().index_of(new) {
+            let field = fields.get(at).map(|field| field.as_ref().clone().with_name(*old));
+            fields.extend(field.map(Arc::new));
+            added.push(at);
+        }
+    }
+    let schema = Arc::new(Schema::new(fields));
+    let batches = table.data().iter().map(|batch| {
+        let more = added.iter().map(|at| Arc::clone(batch.column(*at)));
+        let columns = batch.columns().iter().cloned().chain(more).collect();
+        Ok(RecordBatch::try_new(Arc::clone(&schema), columns)?)
+    });
+    let batches = batches.collect::<Result<Vec<_>>>()?;
+    Ok(Arc::new(MemTable::try_new(schema, vec![batches])?))
 }
 
 fn empty(columns: &str) -> Result<Arc<dyn TableProvider>> {
@@ -500,7 +529,11 @@ fn pg_attribute(objects: &Objects) -> Result<Arc<dyn TableProvider>> {
         .bool("attisdropped", |_| false)
         .bool("attislocal", |_| true)
         .int("attinhcount", |_| Some(0))
-        .oid("attcollation", |a| if type_of(&a.field) == pgwire::api::Type::TEXT { 100 } else { 0 })
+        // That of its type, always.
+        .oid("attcollation", |a| match type_of(&a.field) {
+            Type::TEXT | Type::TEXT_ARRAY => 100,
+            _ => 0,
+        })
         .no_list("attacl")
         .no_list("attoptions")
         .no_list("attfdwoptions")

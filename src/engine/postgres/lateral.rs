@@ -11,7 +11,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, Ident, JoinConstraint, JoinOperator, Select,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, Ident, JoinConstraint, JoinOperator, OrderBy, Select,
     SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, Visitor, VisitorMut,
 };
 
@@ -27,8 +27,8 @@ struct Unnested {
     with_place: bool,
 }
 
-/// Moves what a query unnests to the tables whose columns it unnests.
-pub(super) fn unnest(select: &mut Select) {
+/// Moves what a query unnests to the tables whose columns it unnests; `order` is how it is sorted.
+pub(super) fn unnest(select: &mut Select, order: &mut Option<OrderBy>) {
     let mut at = 0;
     while at < select.from.len() {
         let mut join = 0;
@@ -57,7 +57,7 @@ pub(super) fn unnest(select: &mut Select) {
                         None => on,
                     });
                 }
-                rename(select, &unnested, &owner);
+                rename(select, order, &unnested, &owner);
             } else {
                 join += 1;
             }
@@ -68,7 +68,7 @@ pub(super) fn unnest(select: &mut Select) {
             && let Some(owner) = attach(&mut select.from, (at, 0), &unnested)
         {
             select.from.remove(at);
-            rename(select, &unnested, &owner);
+            rename(select, order, &unnested, &owner);
         } else {
             at += 1;
         }
@@ -203,7 +203,7 @@ fn owner(list: &Expr) -> Owner {
 }
 
 /// `k.attnum` is now a column of the table that has the list.
-fn rename(select: &mut Select, unnested: &Unnested, owner: &Ident) {
+fn rename(select: &mut Select, order: &mut Option<OrderBy>, unnested: &Unnested, owner: &Ident) {
     struct Rename<'a>(&'a Unnested, &'a Ident);
     impl VisitorMut for Rename<'_> {
         type Break = ();
@@ -218,5 +218,7 @@ fn rename(select: &mut Select, unnested: &Unnested, owner: &Ident) {
             ControlFlow::Continue(())
         }
     }
-    let _ = visit::change(select, &mut Rename(unnested, owner));
+    let mut rename = Rename(unnested, owner);
+    let _ = visit::change(select, &mut rename);
+    let _ = visit::change(order, &mut rename);
 }

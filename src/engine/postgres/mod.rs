@@ -10,6 +10,8 @@ mod lateral;
 mod objects;
 mod parameters;
 mod patterns;
+mod recursive;
+mod routines;
 mod subquery;
 mod syntax;
 mod tree;

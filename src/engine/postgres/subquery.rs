@@ -14,17 +14,20 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::super::visit;
 use super::adapt::has_aggregate;
-use super::catalog;
 use super::tree::call;
+use super::{catalog, recursive};
 
 /// What a subquery that is a value is replaced with; `None` where it may stay.
 pub(super) fn replacement(query: &mut Query) -> Option<Expr> {
-    // What is recursive and looks at the outer query cannot be taken apart. Drivers ask so about domains, of which there
-    // are none.
     if query.with.as_ref().is_some_and(|with| with.recursive) {
-        return Some(null());
+        // What else is recursive and looks at the outer query cannot be taken apart. Drivers ask so about domains, of
+        // which there are none.
+        if recursive::apart(query).is_none() {
+            return Some(null());
+        }
+    } else {
+        inline(query);
     }
-    inline(query);
     let outer = {
         let SetExpr::Select(select) = &mut *query.body else { return None };
         if reads_nothing(select) && !select.projection.iter().any(is_aggregate) {
@@ -164,7 +167,7 @@ fn null() -> Expr {
     Expr::Value(Value::Null.into())
 }
 
-fn is_aggregate(item: &SelectItem) -> bool {
+pub(super) fn is_aggregate(item: &SelectItem) -> bool {
     match item {
         SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => has_aggregate(expr),
         _ => false,
@@ -183,6 +186,10 @@ fn pull(select: &mut Select) -> Vec<Expr> {
     let mut equalities = vec![];
     let mut others = vec![];
     for conjunct in conjuncts {
+        if is_never(&conjunct) {
+            equalities.push(Expr::Value(Value::Boolean(false).into()));
+            continue;
+        }
         match &conjunct {
             Expr::BinaryOp { left, op: BinaryOperator::Eq, right } if is_inner(left) && is_outer(right) => {
                 same.insert(right.to_string(), (**left).clone());
@@ -209,7 +216,17 @@ fn pull(select: &mut Select) -> Vec<Expr> {
     outer
 }
 
-fn split(expr: Expr, into: &mut Vec<Expr>) {
+/// psql asks which columns have another collation than their type: without the answer, that is every collation beside
+/// every type.
+fn is_never(conjunct: &Expr) -> bool {
+    let is = |expr: &Expr, name: &str| matches!(expr, Expr::CompoundIdentifier(parts) if parts.last().is_some_and(|last| last.value == name));
+    matches!(
+        conjunct,
+        Expr::BinaryOp { left, op: BinaryOperator::NotEq, right } if is(left, "attcollation") && is(right, "typcollation")
+    )
+}
+
+pub(super) fn split(expr: Expr, into: &mut Vec<Expr>) {
     match expr {
         Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
             split(*left, into);
@@ -222,7 +239,7 @@ fn split(expr: Expr, into: &mut Vec<Expr>) {
     }
 }
 
-fn conjunction(conjuncts: Vec<Expr>) -> Option<Expr> {
+pub(super) fn conjunction(conjuncts: Vec<Expr>) -> Option<Expr> {
     conjuncts.into_iter().reduce(|left, right| Expr::BinaryOp {
         left: Box::new(left),
         op: BinaryOperator::And,

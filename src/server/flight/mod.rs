@@ -3,9 +3,12 @@
 //! `GetFlightInfo` plans a statement and answers with its columns and a ticket; `DoGet` runs it and streams the rows.
 //! A statement that changes something acts at `GetFlightInfo` already: drivers may never come for rows that are none.
 
+mod caller;
 mod catalog;
 mod front;
+mod incoming;
 mod info;
+mod offer;
 mod options;
 mod service;
 mod statement;

@@ -95,7 +95,7 @@ async fn answer(http: &Http, session: &Session, ask: &Ask, format: Format) -> Re
     }
     let planned = session.prepare(last).await?;
     let values = ask.parameters.iter().map(scalar).collect::<Result<Vec<_>>>()?;
-    let answer = planned.bind(values)?.run().await?;
+    let answer = planned.bind(values).await?.run().await?;
     let id = answer.query.id.to_string();
     let (schema, rows) = flow::rows(answer, http.shared.max_result());
     let sent = wire::schema(&schema);

@@ -1,6 +1,6 @@
 //! PostgreSQL's protocol, version 3: what psql, drivers and BI tools speak.
 //!
-//! [`startup`] greets a client and logs it in; a [`conversation`] takes its messages one after another. A statement is one
+//! [`startup`] greets a client and logs it in; a [`conversation`] takes its messages one after another, those of the [`extended`] protocol among them. A statement is one
 //! about the conversation ([`command`], at work in [`own`]) or the engine's; its rows go out as [`value`]s in the formats
 //! that the client asked for, a few batches ahead of it and no further.
 //!
@@ -10,11 +10,13 @@
 mod command;
 mod conversation;
 mod copy;
+mod extended;
 mod message;
 mod own;
 mod portal;
 mod prepared;
 mod rows;
+mod running;
 mod slot;
 mod sqlstate;
 mod startup;

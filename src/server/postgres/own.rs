@@ -17,12 +17,14 @@ use crate::error::Error;
 use crate::server::work;
 
 use super::command::{Command, CopyFormat, Options, Rows as Count};
-use super::conversation::{Conversation, Done, Outcome, Stop, canceled, lost, no_cursor, returns_rows};
+use super::conversation::{Conversation, Done, Stop, canceled};
 use super::copy::{self, Incoming};
+use super::extended::{lost, no_cursor};
 use super::message::Message;
 use super::portal::{Portal, State};
 use super::prepared::{Body, Prepared};
 use super::rows::{Column, columns, description, write_row};
+use super::running::{Outcome, returns_rows};
 use super::sqlstate::{
     ACTIVE_TRANSACTION, DUPLICATE_CURSOR, Fault, INVALID_STATEMENT, NO_TRANSACTION, PROTOCOL_VIOLATION,
     QUERY_CANCELED,

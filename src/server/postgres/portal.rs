@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::engine::Planned;
 
-use super::conversation::Outcome;
 use super::prepared::Prepared;
 use super::rows::Column;
+use super::running::Outcome;
 
 /// A bound statement.
 pub(super) struct Portal {

@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
-use datafusion::common::ScalarValue;
 
 use crate::diagnostic::Source;
 use crate::engine::{self, Planned};
 use crate::statement::Statement;
 
 use super::command::{self, Command, Query};
-use super::conversation::{check_count, returns_rows};
+use super::extended::check_count;
 use super::rows::{Column, columns};
+use super::running::returns_rows;
 use super::sqlstate::Fault;
 use crate::engine::postgres_types::{cast_of, declared, type_of};
 
@@ -119,9 +119,8 @@ impl Prepared {
             }
             if returns_rows(planned.plan()) {
                 // Columns may have the type of a parameter: with values of these types all is known.
-                let nulls = parameters.iter().map(|parameter| parameter.null()).collect();
-                let bound = planned.bind_by_number(nulls).map(|bound| bound.schema());
-                schema = Some(bound.unwrap_or_else(|_| planned.schema()));
+                let types: Vec<DataType> = parameters.iter().map(Parameter::kind).collect();
+                schema = Some(planned.schema_with(&types).unwrap_or_else(|_| planned.schema()));
             }
         }
         let (fresh, described) = (Mutex::new(planned), AtomicBool::new(false));
@@ -156,9 +155,8 @@ impl Prepared {
 }
 
 impl Parameter {
-    fn null(&self) -> ScalarValue {
-        let kind = self.wanted.clone().or_else(|| declared(self.oid)).unwrap_or(DataType::Utf8);
-        ScalarValue::try_from(&kind).unwrap_or(ScalarValue::Null)
+    fn kind(&self) -> DataType {
+        self.wanted.clone().or_else(|| declared(self.oid)).unwrap_or(DataType::Utf8)
     }
 }
 

@@ -144,8 +144,9 @@ fn code(fault: &Diagnostic) -> &'static str {
     match fault.kind {
         Kind::Syntax | Kind::Parse if says("nested too deeply") || says("nests deeper") => "54001",
         Kind::Usage | Kind::Syntax | Kind::Parse => SYNTAX,
-        Kind::Name if says("unknown function") => "42883",
+        Kind::Name if says("unknown function") || says("table function") => "42883",
         Kind::Name if says("no setting is called") => UNDEFINED_OBJECT,
+        Kind::Name if says("more than one function") => "42725",
         Kind::Name if says("ambiguous") => "42702",
         Kind::Name | Kind::UnknownField => "42703",
         Kind::UnknownFunction => "42883",
@@ -153,6 +154,7 @@ fn code(fault: &Diagnostic) -> &'static str {
         Kind::NotFound if fault.message.starts_with("schema") => "3F000",
         Kind::NotFound if says("table") || says("view") => "42P01",
         Kind::NotFound => UNDEFINED_OBJECT,
+        Kind::Type if says("has no value") => "42P02",
         Kind::Type => "42804",
         Kind::Unsupported => FEATURE_NOT_SUPPORTED,
         Kind::Conflict if says("already") || says("exists") => "42P07",

@@ -71,6 +71,36 @@ public class Check {
                         }
                     }
                 });
+                check(mode + " parameters of table functions", () -> {
+                    long want;
+                    try (Statement s = c.createStatement()) {
+                        ResultSet r = s.executeQuery("SELECT count(*) FROM profiles WHERE loyalty_tier = 'gold'");
+                        r.next();
+                        want = r.getLong(1);
+                    }
+                    try (PreparedStatement s = c.prepareStatement("SELECT count(*) FROM matching('shop', ?)");
+                         PreparedStatement t = c.prepareStatement("SELECT sum(v) FROM generate_series(1, ?) t (v)")) {
+                        for (int i = 1; i < 8; i++) {
+                            s.setString(1, "loyalty_tier = 'gold'");
+                            ResultSet r = s.executeQuery();
+                            r.next();
+                            is(r.getLong(1), want);
+                            t.setInt(1, i);
+                            r = t.executeQuery();
+                            r.next();
+                            is(r.getLong(1), (long) i * (i + 1) / 2);
+                        }
+                        is(s.getMetaData().getColumnCount(), 1);
+                        is(s.getParameterMetaData().getParameterCount(), 1);
+                    }
+                    try (PreparedStatement s = c.prepareStatement("SELECT * FROM matching(?, 'true')")) {
+                        s.setString(1, "shop");
+                        s.executeQuery();
+                        if (mode.equals("extended")) throw new AssertionError("no error");
+                    } catch (SQLException error) {
+                        is(error.getSQLState(), "0A000");
+                    }
+                });
                 check(mode + " errors", () -> {
                     try (Statement s = c.createStatement()) {
                         s.executeQuery("SELECT * FROM nothing");

@@ -1,8 +1,10 @@
 //! The servers, in this process, on ports of loopback that are free.
 
+mod catalog;
 mod flight;
 mod hostile;
 mod http;
+mod parameters;
 mod permission;
 mod postgres;
 mod process;

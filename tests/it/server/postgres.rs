@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use super::{ENDLESS, Server, anywhere, password};
 
-fn postgres() -> Config {
+pub(super) fn postgres() -> Config {
     Config { postgres: anywhere(), ..Config::default() }
 }
 
@@ -32,7 +32,7 @@ async fn add_buyers(server: &Server) {
 }
 
 /// A client that sends and takes messages one by one.
-struct Client {
+pub(super) struct Client {
     stream: TcpStream,
     arrived: BytesMut,
     /// Its number and its key.
@@ -40,7 +40,7 @@ struct Client {
 }
 
 /// A message of the server: its first byte and the rest.
-type Message = (char, Bytes);
+pub(super) type Message = (char, Bytes);
 
 fn greeting(parameters: &[(&str, &str)]) -> Vec<u8> {
     let mut body = BytesMut::new();
@@ -65,7 +65,7 @@ fn body(parts: &[&dyn Part]) -> Vec<u8> {
     bytes.to_vec()
 }
 
-trait Part {
+pub(super) trait Part {
     fn put(&self, bytes: &mut BytesMut);
 }
 
@@ -95,7 +95,7 @@ impl Part for char {
 }
 
 /// A value with its length.
-struct Value<'a>(&'a [u8]);
+pub(super) struct Value<'a>(pub(super) &'a [u8]);
 
 impl Part for Value<'_> {
     fn put(&self, bytes: &mut BytesMut) {
@@ -105,7 +105,7 @@ impl Part for Value<'_> {
 }
 
 /// The field of an error.
-fn field(error: &Bytes, name: char) -> String {
+pub(super) fn field(error: &Bytes, name: char) -> String {
     let text = String::from_utf8_lossy(error);
     let found = text.split('\0').find_map(|field| field.strip_prefix(name)).unwrap_or_default();
     found.to_owned()
@@ -118,7 +118,7 @@ fn values(mut row: Bytes) -> Vec<Option<Bytes>> {
     (0..count).map(value).collect()
 }
 
-fn texts(row: Bytes) -> Vec<String> {
+pub(super) fn texts(row: Bytes) -> Vec<String> {
     let text = |value: Option<Bytes>| {
         value.map_or("NULL".to_owned(), |value| String::from_utf8_lossy(&value).into_owned())
     };
@@ -131,7 +131,7 @@ impl Client {
         Self { stream, arrived: BytesMut::new(), key: Bytes::new() }
     }
 
-    async fn connect(server: &Server) -> Self {
+    pub(super) async fn connect(server: &Server) -> Self {
         Self::connect_with(server, &[("user", "u"), ("database", "coterie")]).await.unwrap()
     }
 
@@ -190,14 +190,14 @@ impl Client {
         self.stream.write_all(bytes).await.unwrap();
     }
 
-    async fn send(&mut self, kind: char, parts: &[&dyn Part]) {
+    pub(super) async fn send(&mut self, kind: char, parts: &[&dyn Part]) {
         let mut bytes = vec![u8::try_from(kind).unwrap()];
         bytes.extend(framed(&body(parts)));
         self.write(&bytes).await;
     }
 
     /// The next message; `None` when the server has ended the connection.
-    async fn next(&mut self) -> Option<Message> {
+    pub(super) async fn next(&mut self) -> Option<Message> {
         loop {
             if let Some(head) = self.arrived.first_chunk::<5>() {
                 let [kind, length @ ..] = *head;
@@ -228,13 +228,13 @@ impl Client {
         }
     }
 
-    async fn query(&mut self, sql: &str) -> Vec<Message> {
+    pub(super) async fn query(&mut self, sql: &str) -> Vec<Message> {
         self.send('Q', &[&sql]).await;
         self.answer().await
     }
 
     /// The rows of a statement, or the SQLSTATE and message of its error.
-    async fn rows(&mut self, sql: &str) -> Result<Vec<Vec<String>>, (String, String)> {
+    pub(super) async fn rows(&mut self, sql: &str) -> Result<Vec<Vec<String>>, (String, String)> {
         let mut rows = vec![];
         for (kind, body) in self.query(sql).await {
             match kind {
@@ -246,22 +246,22 @@ impl Client {
         Ok(rows)
     }
 
-    async fn value(&mut self, sql: &str) -> String {
+    pub(super) async fn value(&mut self, sql: &str) -> String {
         self.rows(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"))[0][0].clone()
     }
 
-    async fn state(&mut self, sql: &str) -> String {
+    pub(super) async fn state(&mut self, sql: &str) -> String {
         self.rows(sql).await.err().map(|(state, _)| state).unwrap_or_default()
     }
 
-    async fn sync(&mut self) -> Vec<Message> {
+    pub(super) async fn sync(&mut self) -> Vec<Message> {
         self.send('S', &[]).await;
         self.answer().await
     }
 }
 
 /// The first bytes of messages.
-fn kinds(messages: &[Message]) -> String {
+pub(super) fn kinds(messages: &[Message]) -> String {
     messages.iter().map(|(kind, _)| *kind).collect()
 }
 

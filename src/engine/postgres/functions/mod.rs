@@ -3,15 +3,17 @@
 //! They are called with facts of the session; functions about numbers of objects answer from what the newest statement
 //! about `pg_catalog` saw, which is the one that calls them.
 
-use std::collections::HashMap;
+mod arrays;
+mod names;
+
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::cast::AsArray;
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Int16Array, Int32Array, Int64Array, ListArray, ListBuilder, StringArray,
-    StringBuilder, StructArray, TimestampMicrosecondArray,
+    Array, ArrayRef, BooleanArray, Int32Array, Int64Array, ListBuilder, StringArray, StringBuilder,
+    TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Fields, Int32Type, TimeUnit};
@@ -24,7 +26,6 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
 use datafusion_pg_catalog::pg_catalog::quote_ident_udf::create_parse_ident_udf;
-use pgwire::api::Type;
 
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::engine::Principal;
@@ -32,9 +33,14 @@ use crate::session::CATALOG;
 use crate::statement::{quote, quote_string};
 
 use super::adapt::{NAME_OF, OID_OF, OID_OR_NULL};
-use super::objects::{NAMESPACES, Objects, ROLE, Relation, RelationSort, namespace};
+use super::objects::{Objects, ROLE, Relation, RelationSort};
 use super::types::type_of;
-use super::{Facts, facts};
+use super::{Facts, facts, routines};
+
+use arrays::{array_lower, array_to_string, array_upper, expand_array, pg_oids, prefix_each, subscripts};
+use names::{format_type, name_of, oid_of, oid_or_null};
+
+pub(super) use names::{type_name, type_number};
 
 /// Adds the functions to a state.
 pub(in crate::engine) fn register(state: &mut SessionState) -> Result<()> {
@@ -54,15 +60,23 @@ pub(in crate::engine) fn register(state: &mut SessionState) -> Result<()> {
     Ok(())
 }
 
-/// A table function that takes `int` where it wants `bigint`: bounds of arrays are `int` in PostgreSQL.
+/// A table function that takes `int` where it wants `bigint`: bounds of arrays are `int` in PostgreSQL. A NULL that a client
+/// declared to be a number is any NULL.
 #[derive(Debug)]
 struct Wide(Arc<dyn TableFunctionImpl>);
 
 impl TableFunctionImpl for Wide {
     fn call_with_args(&self, args: TableFunctionArgs<'_, '_>) -> Result<Arc<dyn TableProvider>> {
         let widened = args.exprs().iter().map(|expr| match expr {
-            Expr::Literal(ScalarValue::Int32(value), metadata) => {
-                Expr::Literal(ScalarValue::Int64(value.map(i64::from)), metadata.clone())
+            Expr::Literal(
+                ScalarValue::Int16(None) | ScalarValue::Int32(None) | ScalarValue::Int64(None),
+                metadata,
+            ) => Expr::Literal(ScalarValue::Null, metadata.clone()),
+            Expr::Literal(ScalarValue::Int16(Some(value)), metadata) => {
+                Expr::Literal(ScalarValue::from(i64::from(*value)), metadata.clone())
+            }
+            Expr::Literal(ScalarValue::Int32(Some(value)), metadata) => {
+                Expr::Literal(ScalarValue::from(i64::from(*value)), metadata.clone())
             }
             other => other.clone(),
         });
@@ -187,11 +201,11 @@ const FUNCTIONS: &[Entry] = &[
         call.by_oid(|objects, oid| objects.constraint(oid).map(|c| c.definition.clone()))
     }),
     ("pg_get_expr", text, first_text),
-    ("pg_get_function_arguments", text, |call| Ok(call.nothing())),
-    ("pg_get_function_identity_arguments", text, |call| Ok(call.nothing())),
-    ("pg_get_function_result", text, |call| Ok(call.nothing())),
+    ("pg_get_function_arguments", text, |call| call.by_number(|oid| Ok(routines::arguments(oid)))),
+    ("pg_get_function_identity_arguments", text, |call| call.by_number(|oid| Ok(routines::arguments(oid)))),
+    ("pg_get_function_result", text, |call| call.by_number(|oid| Ok(routines::result(oid)))),
     ("pg_get_function_sqlbody", text, |call| Ok(call.nothing())),
-    ("pg_get_functiondef", text, |call| Ok(call.nothing())),
+    ("pg_get_functiondef", text, |call| call.by_number(routines::definition)),
     ("pg_get_indexdef", text, |call| {
         call.by_oid(|objects, oid| index_definition(objects, objects.relation(oid)?))
     }),
@@ -296,12 +310,25 @@ impl Call<'_> {
         Ok(Arc::new(values))
     }
 
+    /// What is known of something of PostgreSQL's own by its number.
+    fn by_number(
+        &self,
+        value: impl Fn(i32) -> std::result::Result<Option<String>, Diagnostic>,
+    ) -> Result<ArrayRef> {
+        let value = |oid: Option<i32>| oid.map_or(Ok(None), &value).map_err(wrong);
+        Ok(Arc::new(self.ints(0)?.iter().map(value).collect::<Result<StringArray>>()?))
+    }
+
     /// What is known of an object by its number.
     fn by_oid(&self, value: impl Fn(&Objects, i32) -> Option<String>) -> Result<ArrayRef> {
         let Some(objects) = self.facts.objects() else { return Ok(self.nothing()) };
         let values = self.ints(0)?.iter().map(|oid| value(&objects, oid?)).collect::<StringArray>();
         Ok(Arc::new(values))
     }
+}
+
+fn wrong(fault: Diagnostic) -> DataFusionError {
+    DataFusionError::from(crate::error::Error::from(fault))
 }
 
 fn version(call: &Call<'_>) -> Result<ArrayRef> {
@@ -493,60 +520,6 @@ fn json_build_object(call: &Call<'_>) -> Result<ArrayRef> {
     Ok(Arc::new(StringArray::from_iter_values((0..call.rows).map(object))))
 }
 
-fn format_type(call: &Call<'_>) -> Result<ArrayRef> {
-    let oids = cast(call.argument(0)?, &DataType::Int64)?;
-    let oids = oids.as_primitive::<arrow::datatypes::Int64Type>();
-    let modifiers = call.ints(1)?;
-    let names = (0..call.rows).map(|row| {
-        if oids.is_null(row) {
-            return None;
-        }
-        let modifier = if modifiers.is_null(row) { -1 } else { modifiers.value(row) };
-        let name = u32::try_from(oids.value(row)).ok().and_then(|oid| type_name(oid, modifier));
-        Some(name.unwrap_or_else(|| if oids.value(row) == 0 { "-" } else { "???" }.to_owned()))
-    });
-    Ok(Arc::new(names.collect::<StringArray>()))
-}
-
-/// A type by its name in SQL.
-pub(super) fn type_name(oid: u32, modifier: i32) -> Option<String> {
-    let kind = Type::from_oid(oid)?;
-    if let Some(item) = super::types::item_of(&kind) {
-        return type_name(item.oid(), modifier).map(|item| format!("{item}[]"));
-    }
-    let name = match kind {
-        Type::BOOL => "boolean",
-        Type::INT2 => "smallint",
-        Type::INT4 => "integer",
-        Type::INT8 => "bigint",
-        Type::FLOAT4 => "real",
-        Type::FLOAT8 => "double precision",
-        Type::VARCHAR => "character varying",
-        Type::BPCHAR => "character",
-        Type::CHAR => "\"char\"",
-        Type::TIME => "time without time zone",
-        Type::TIMETZ => "time with time zone",
-        Type::TIMESTAMP => "timestamp without time zone",
-        Type::TIMESTAMPTZ => "timestamp with time zone",
-        Type::BIT => "bit",
-        Type::VARBIT => "bit varying",
-        Type::NUMERIC if modifier >= 4 => {
-            let digits = modifier - 4;
-            return Some(format!("numeric({},{})", digits >> 16, digits & 0xffff));
-        }
-        other => {
-            return Some(
-                other.name().trim_start_matches('_').to_owned()
-                    + if other.name().starts_with('_') { "[]" } else { "" },
-            );
-        }
-    };
-    Some(match kind {
-        Type::VARCHAR | Type::BPCHAR if modifier > 4 => format!("{name}({})", modifier - 4),
-        _ => name.to_owned(),
-    })
-}
-
 /// The definition of an index.
 pub(super) fn index_definition(objects: &Objects, index: &Relation) -> Option<String> {
     let RelationSort::Index(table, column) = index.sort else { return None };
@@ -559,204 +532,6 @@ pub(super) fn index_definition(objects: &Objects, index: &Relation) -> Option<St
         quote(column.name())
     ))
 }
-
-// -- names and numbers
-
-fn lookup(call: &Call<'_>, kind: &str, name: &str) -> Option<i32> {
-    let name = name.trim();
-    if let Ok(number) = name.parse::<i32>() {
-        return Some(number);
-    }
-    match kind {
-        "regclass" => Some(call.facts.objects()?.named(name, call.schema)?.oid),
-        "regnamespace" => {
-            let plain = name.trim_matches('"');
-            NAMESPACES.iter().any(|(known, _)| *known == plain).then(|| namespace(plain))
-        }
-        "regtype" => i32::try_from(type_number(name)?).ok(),
-        "regrole" => (name.trim_matches('"') == call.facts.user).then_some(ROLE),
-        "regcollation" => (name.trim_matches('"').ends_with("default")).then_some(100),
-        _ => None,
-    }
-}
-
-/// The number of a type by one of its names.
-pub(super) fn type_number(name: &str) -> Option<u32> {
-    let plain = name.trim().trim_start_matches("pg_catalog.").replace('"', "").to_lowercase();
-    static NUMBERS: LazyLock<HashMap<String, u32>> = LazyLock::new(|| {
-        let mut numbers = HashMap::new();
-        for kind in (1..10_000).filter_map(Type::from_oid) {
-            numbers.insert(kind.name().to_owned(), kind.oid());
-            if let Some(name) = type_name(kind.oid(), -1) {
-                numbers.entry(name).or_insert(kind.oid());
-            }
-        }
-        numbers
-    });
-    NUMBERS.get(&plain).copied()
-}
-
-fn numbers(call: &Call<'_>, lenient: bool) -> Result<ArrayRef> {
-    let (kinds, names) = (call.texts(0)?, call.texts(1)?);
-    let values = kinds.iter().zip(&names).map(|(kind, name)| {
-        let (Some(kind), Some(name)) = (kind, name) else { return Ok(None) };
-        match lookup(call, kind, name) {
-            Some(number) => Ok(Some(number)),
-            None if lenient => Ok(None),
-            None => {
-                let what = match kind {
-                    "regclass" => "table",
-                    "regnamespace" => "schema",
-                    "regtype" => "type",
-                    "regrole" => "role",
-                    _ => "object",
-                };
-                let fault = Diagnostic::new(Kind::NotFound, format!("{what} `{name}` does not exist"));
-                Err(DataFusionError::from(crate::error::Error::from(fault)))
-            }
-        }
-    });
-    Ok(Arc::new(values.collect::<Result<Int32Array>>()?))
-}
-
-fn oid_of(call: &Call<'_>) -> Result<ArrayRef> {
-    numbers(call, false)
-}
-
-fn oid_or_null(call: &Call<'_>) -> Result<ArrayRef> {
-    numbers(call, true)
-}
-
-fn name_of(call: &Call<'_>) -> Result<ArrayRef> {
-    let (kinds, objects) = (call.texts(0)?, call.facts.objects());
-    // What is a name already stays one.
-    if matches!(call.argument(1)?.data_type(), DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) {
-        return Ok(Arc::new(call.texts(1)?));
-    }
-    let name = |kind: Option<&str>, oid: Option<i32>| {
-        let (kind, oid) = (kind?, oid?);
-        if oid == 0 {
-            return Some("-".to_owned());
-        }
-        let known = match kind {
-            "regclass" => {
-                objects.as_ref().and_then(|objects| Some(objects.relation(oid)?.shown(call.schema)))
-            }
-            "regnamespace" => {
-                NAMESPACES.iter().find(|(_, number)| *number == oid).map(|(name, _)| (*name).to_owned())
-            }
-            "regtype" => u32::try_from(oid).ok().and_then(|oid| type_name(oid, -1)),
-            "regrole" => (oid == ROLE).then(|| quote(&call.facts.user)),
-            _ => None,
-        };
-        Some(known.unwrap_or_else(|| oid.to_string()))
-    };
-    let names = kinds.iter().zip(&call.ints(1)?).map(|(kind, oid)| name(kind, oid)).collect::<StringArray>();
-    Ok(Arc::new(names))
-}
-
-// -- arrays
-
-fn lists(call: &Call<'_>) -> Result<Option<ListArray>> {
-    let array = call.argument(0)?;
-    Ok(matches!(array.data_type(), DataType::List(_)).then(|| array.as_list::<i32>().clone()))
-}
-
-/// The length of an array's first dimension, of the only one it has.
-fn bounds(call: &Call<'_>, value: impl Fn(i32) -> i32) -> Result<ArrayRef> {
-    let Some(lists) = lists(call)? else { return Ok(call.no_number()) };
-    let dimensions = call.ints(1)?;
-    let values = (0..call.rows).map(|row| {
-        let is_first = !dimensions.is_null(row) && dimensions.value(row) == 1;
-        if lists.is_null(row) || !is_first {
-            return None;
-        }
-        Some(lists.value_length(row)).filter(|length| *length > 0).map(&value)
-    });
-    Ok(Arc::new(values.collect::<Int32Array>()))
-}
-
-fn array_lower(call: &Call<'_>) -> Result<ArrayRef> {
-    bounds(call, |_| 1)
-}
-
-fn array_upper(call: &Call<'_>) -> Result<ArrayRef> {
-    bounds(call, |length| length)
-}
-
-/// The items of an array in one text.
-fn array_to_string(call: &Call<'_>) -> Result<ArrayRef> {
-    let Some(lists) = lists(call)? else {
-        return call.map(|text| Some(text.trim_matches(['{', '}']).to_owned()));
-    };
-    let separators = call.texts(1)?;
-    let text = |row: usize| {
-        if lists.is_null(row) || separators.is_null(row) {
-            return Ok(None);
-        }
-        let items = cast(&lists.value(row), &DataType::Utf8)?;
-        let items: Vec<&str> = items.as_string::<i32>().iter().flatten().collect();
-        Ok(Some(items.join(separators.value(row))))
-    };
-    Ok(Arc::new((0..call.rows).map(text).collect::<Result<StringArray>>()?))
-}
-
-/// The texts of a list, each with something before it.
-fn prefix_each(call: &Call<'_>) -> Result<ArrayRef> {
-    let prefixes = call.texts(0)?;
-    let items = cast(call.argument(1)?, &texts())?;
-    let items = items.as_list::<i32>();
-    let mut list = ListBuilder::new(StringBuilder::new());
-    for row in 0..call.rows {
-        if items.is_null(row) || prefixes.is_null(row) {
-            list.append(false);
-            continue;
-        }
-        let values = items.value(row);
-        for item in values.as_string::<i32>() {
-            list.values().append_option(item.map(|item| format!("{}{item}", prefixes.value(row))));
-        }
-        list.append(true);
-    }
-    Ok(Arc::new(list.finish()))
-}
-
-/// A list of numbers as one of numbers of objects.
-fn pg_oids(call: &Call<'_>) -> Result<ArrayRef> {
-    let DataType::List(field) = oids() else { return exec_err!("no list") };
-    let Some(lists) = lists(call)? else { return Ok(arrow::array::new_null_array(&oids(), call.rows)) };
-    let (_, offsets, values, nulls) = lists.into_parts();
-    Ok(Arc::new(ListArray::try_new(field, offsets, cast(&values, &DataType::Int32)?, nulls)?))
-}
-
-/// The places of an array, as `generate_subscripts` has them.
-fn subscripts(call: &Call<'_>) -> Result<ArrayRef> {
-    let lists = lists(call)?;
-    let mut places = ListBuilder::new(Int32Array::builder(0));
-    for row in 0..call.rows {
-        let length =
-            lists.as_ref().filter(|lists| !lists.is_null(row)).map_or(0, |lists| lists.value_length(row));
-        (1..=length).for_each(|place| places.values().append_value(place));
-        places.append(true);
-    }
-    Ok(Arc::new(places.finish()))
-}
-
-/// The only column of a key with its place: keys have one column here.
-fn expand_array(call: &Call<'_>) -> Result<ArrayRef> {
-    let lists = lists(call)?;
-    let values = (0..call.rows).map(|row| {
-        let lists = lists.as_ref().filter(|lists| !lists.is_null(row) && lists.value_length(row) > 0)?;
-        let first = cast(&lists.value(row), &DataType::Int16).ok()?;
-        let first = first.as_primitive::<arrow::datatypes::Int16Type>();
-        Some(first.value(0))
-    });
-    let values: Int16Array = values.collect();
-    let places: Int32Array = values.iter().map(|value| value.map(|_| 1)).collect();
-    Ok(Arc::new(StructArray::new(pair_fields(), vec![Arc::new(values), Arc::new(places)], None)))
-}
-
-// -- the function itself
 
 #[derive(Debug)]
 struct PgFunction {
@@ -843,17 +618,6 @@ fn any(volatility: Volatility) -> Signature {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn types_have_their_names_in_sql() {
-        let name = |kind: &Type, modifier| type_name(kind.oid(), modifier).unwrap();
-        assert_eq!(name(&Type::INT4, -1), "integer");
-        assert_eq!(name(&Type::NUMERIC, ((18 << 16) | 2) + 4), "numeric(18,2)");
-        assert_eq!(name(&Type::TEXT_ARRAY, -1), "text[]");
-        assert_eq!(name(&Type::VARCHAR, 14), "character varying(10)");
-        assert_eq!(type_number("double precision"), Some(701));
-        assert_eq!(type_number("pg_catalog.int8"), Some(20));
-    }
 
     #[test]
     fn functions_are_there_once() {

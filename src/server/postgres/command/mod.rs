@@ -2,14 +2,18 @@
 //!
 //! They are what PostgreSQL has and the engine has not. Everything else is the engine's.
 
+mod copy;
+mod tokens;
+
 use std::ops::Range;
 
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::Token;
 
-use crate::diagnostic::offset_of;
-use crate::statement::Dialect;
+use super::sqlstate::{Fault, WRONG_CURSOR_STATE};
 
-use super::sqlstate::{FEATURE_NOT_SUPPORTED, Fault, SYNTAX};
+use tokens::{Parser, Result, unsupported};
+
+pub(super) use copy::{CopyFormat, Options, Query};
 
 /// What a statement asks of the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,56 +69,30 @@ pub(super) enum Rows {
     All,
 }
 
-/// What `COPY … TO STDOUT` reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Query {
-    /// A query, as a part of the text.
-    Text(Range<usize>),
-    /// A table with columns, as the query that it stands for.
-    Table(String),
-}
-
-/// How `COPY` writes and reads rows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Options {
-    pub(super) format: CopyFormat,
-    pub(super) delimiter: u8,
-    pub(super) null: String,
-    pub(super) header: bool,
-    pub(super) quote: u8,
-    pub(super) escape: u8,
-    pub(super) force_quote: bool,
-}
-
-/// The formats of `COPY`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CopyFormat {
-    Text,
-    Csv,
-    Binary,
-}
-
-type Result<T> = std::result::Result<T, Fault>;
-
 /// The command that a statement is; `None` where it is the engine's.
 pub(super) fn parse(text: &str) -> Result<Option<Command>> {
     const VERBS: &[&str] = &[
         "ABORT",
+        "ALTER",
         "BEGIN",
         "CLOSE",
         "COMMIT",
         "COPY",
+        "CREATE",
         "DEALLOCATE",
         "DECLARE",
         "DISCARD",
+        "DROP",
         "END",
         "FETCH",
+        "GRANT",
         "LISTEN",
         "LOCK",
         "MOVE",
         "NOTIFY",
         "RELEASE",
         "RESET",
+        "REVOKE",
         "ROLLBACK",
         "SAVEPOINT",
         "SET",
@@ -126,11 +104,8 @@ pub(super) fn parse(text: &str) -> Result<Option<Command>> {
     if !VERBS.iter().any(|verb| verb.eq_ignore_ascii_case(first)) {
         return Ok(None);
     }
-    let dialect = Dialect::default();
     // What cannot be cut into tokens is the engine's to complain about.
-    let Ok(tokens) = Tokenizer::new(&dialect, text).tokenize_with_location() else { return Ok(None) };
-    let tokens = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
-    let mut parser = Parser { text, tokens, at: 0 };
+    let Some(mut parser) = Parser::new(text) else { return Ok(None) };
     let command = parser.command()?;
     if command.is_some() {
         parser.end()?;
@@ -151,12 +126,6 @@ pub(super) fn first_word(text: &str) -> &str {
             return &rest[..end];
         }
     }
-}
-
-struct Parser<'a> {
-    text: &'a str,
-    tokens: Vec<TokenWithSpan>,
-    at: usize,
 }
 
 impl Parser<'_> {
@@ -219,9 +188,36 @@ impl Parser<'_> {
             }
             "LISTEN" | "NOTIFY" => return Err(unsupported("notifications are not possible here")),
             "LOCK" => return Err(unsupported("tables cannot be locked here")),
+            "ALTER" | "CREATE" | "DROP" if ["USER", "ROLE", "GROUP"].iter().any(|word| self.eat(word)) => {
+                return Err(self.about_users(&verb));
+            }
+            "GRANT" | "REVOKE" => return Err(self.about_users(&verb)),
             "COPY" => return self.copy(),
             _ => return Ok(None),
         }))
+    }
+
+    /// Users are in a file, which the server reads and never writes: what is in it are two forms of each password, and a
+    /// client sends neither.
+    fn about_users(&self, verb: &str) -> Fault {
+        let sets_password = self.tokens.iter().any(
+            |token| matches!(&token.token, Token::Word(word) if word.value.eq_ignore_ascii_case("PASSWORD")),
+        );
+        let (message, hint) = match verb {
+            "ALTER" if sets_password => (
+                "passwords cannot be changed here",
+                "an admin changes it on the server with `coterie user passwd`",
+            ),
+            "CREATE" => ("users cannot be made here", "add them on the server with `coterie user add`"),
+            "DROP" => {
+                ("users cannot be removed here", "remove them on the server with `coterie user remove`")
+            }
+            _ => (
+                "rights cannot be changed here",
+                "roles and grants are given on the server with `coterie user`",
+            ),
+        };
+        unsupported(message).hint(hint)
     }
 
     /// Which isolation is asked for makes no difference: every statement sees one state of the catalog.
@@ -302,22 +298,6 @@ impl Parser<'_> {
             || matches!(next, Some(Token::Word(word)) if word.value.eq_ignore_ascii_case("TO"))
     }
 
-    /// A value of a setting: a word, a text, a number.
-    fn value(&mut self) -> Result<String> {
-        let minus = if self.eat_token(&Token::Minus) { "-" } else { "" };
-        let value = match self.tokens.get(self.at).map(|token| &token.token) {
-            Some(Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text)) => text.clone(),
-            Some(Token::Number(digits, _)) => format!("{minus}{digits}"),
-            Some(Token::Word(word)) => match word.quote_style {
-                Some(_) => format!("\"{}\"", word.value),
-                None => word.value.clone(),
-            },
-            _ => return Err(self.unexpected("a value")),
-        };
-        self.at += 1;
-        Ok(value)
-    }
-
     /// The name of a setting, in small letters.
     fn setting(&mut self) -> Result<String> {
         if self.eat("TIME") {
@@ -393,7 +373,7 @@ impl Parser<'_> {
 
     fn fetch(&mut self, moves: bool) -> Result<Command> {
         let backward = || {
-            let fault = Fault::error(super::sqlstate::WRONG_CURSOR_STATE, "cursor can only scan forward");
+            let fault = Fault::error(WRONG_CURSOR_STATE, "cursor can only scan forward");
             Err(fault.hint("cursors only go forward here"))
         };
         let mut rows = Rows::Some(1);
@@ -418,314 +398,11 @@ impl Parser<'_> {
         let _ = self.eat("FROM") || self.eat("IN");
         Ok(Command::Fetch { cursor: self.name()?, rows, moves })
     }
-
-    fn copy(&mut self) -> Result<Option<Command>> {
-        let query = if self.eat_token(&Token::LParen) {
-            let start = self.here();
-            let mut depth = 1;
-            while depth > 0 {
-                match self.tokens.get(self.at).map(|token| &token.token) {
-                    Some(Token::LParen) => depth += 1,
-                    Some(Token::RParen) => depth -= 1,
-                    Some(_) => {}
-                    None => return Ok(None),
-                }
-                self.at += 1;
-            }
-            Query::Text(start..self.place(self.at - 1))
-        } else {
-            let start = self.here();
-            self.name()?;
-            while self.eat_token(&Token::Period) {
-                self.name()?;
-            }
-            let table = self.text[start..self.end_of(self.at - 1)].to_owned();
-            let mut columns = vec![];
-            if self.eat_token(&Token::LParen) {
-                loop {
-                    columns.push(self.name()?);
-                    if !self.eat_token(&Token::Comma) {
-                        break;
-                    }
-                }
-                if !self.eat_token(&Token::RParen) {
-                    return Err(self.unexpected(")"));
-                }
-            }
-            if self.eat("FROM") {
-                // From a file: the engine says that there is no such thing.
-                if !self.eat("STDIN") {
-                    return Ok(None);
-                }
-                return Ok(Some(Command::CopyIn { table, columns, options: self.options()? }));
-            }
-            let listed: Vec<String> = columns.iter().map(|column| crate::statement::quote(column)).collect();
-            let listed = if listed.is_empty() { "*".to_owned() } else { listed.join(", ") };
-            Query::Table(format!("SELECT {listed} FROM {table}"))
-        };
-        if !self.eat("TO") || !self.eat("STDOUT") {
-            return Ok(None);
-        }
-        Ok(Some(Command::CopyOut { query, options: self.options()? }))
-    }
-
-    fn options(&mut self) -> Result<Options> {
-        let mut said = Said::default();
-        let _ = self.eat("WITH");
-        if self.eat_token(&Token::LParen) {
-            loop {
-                let name = self.word().unwrap_or_default();
-                match name.as_str() {
-                    "FORMAT" => {
-                        said.format = match self.value()?.to_lowercase().as_str() {
-                            "text" => CopyFormat::Text,
-                            "csv" => CopyFormat::Csv,
-                            "binary" => CopyFormat::Binary,
-                            other => {
-                                return Err(wrong_option(format!("COPY format \"{other}\" not recognized")));
-                            }
-                        };
-                    }
-                    "HEADER" => said.header = self.switch()?,
-                    "FREEZE" => {
-                        self.switch()?;
-                    }
-                    "FORCE_QUOTE" => {
-                        said.force_quote = true;
-                        self.columns()?;
-                    }
-                    "FORCE_NULL" | "FORCE_NOT_NULL" => {
-                        return Err(unsupported("which columns may be null cannot be forced here"));
-                    }
-                    _ => said.option(&name, self)?,
-                }
-                if !self.eat_token(&Token::Comma) {
-                    break;
-                }
-            }
-            if !self.eat_token(&Token::RParen) {
-                return Err(self.unexpected(")"));
-            }
-            return said.finish();
-        }
-        // As it was before PostgreSQL 9.
-        while let Some(name) = self.word() {
-            match name.as_str() {
-                "BINARY" => said.format = CopyFormat::Binary,
-                "CSV" => said.format = CopyFormat::Csv,
-                "HEADER" => said.header = true,
-                "FORCE" => {
-                    self.expect("QUOTE")?;
-                    said.force_quote = true;
-                    self.columns()?;
-                }
-                _ => {
-                    let _ = self.eat("AS");
-                    said.option(&name, self)?;
-                }
-            }
-        }
-        said.finish()
-    }
-
-    /// `*`, or names in parentheses: all columns are meant here.
-    fn columns(&mut self) -> Result<()> {
-        if self.eat_token(&Token::Mul) {
-            return Ok(());
-        }
-        let in_parentheses = self.eat_token(&Token::LParen);
-        loop {
-            self.name()?;
-            if !self.eat_token(&Token::Comma) {
-                break;
-            }
-        }
-        if in_parentheses && !self.eat_token(&Token::RParen) {
-            return Err(self.unexpected(")"));
-        }
-        Ok(())
-    }
-
-    fn switch(&mut self) -> Result<bool> {
-        let next = self.tokens.get(self.at).map(|token| &token.token);
-        if matches!(next, Some(Token::Comma | Token::RParen) | None) {
-            return Ok(true);
-        }
-        match self.value()?.to_lowercase().as_str() {
-            "true" | "on" | "1" => Ok(true),
-            "false" | "off" | "0" => Ok(false),
-            "match" => Ok(true),
-            _ => Err(self.unexpected("true or false")),
-        }
-    }
-
-    /// The next word in large letters, unless it is quoted.
-    fn peek(&self) -> Option<String> {
-        match &self.tokens.get(self.at)?.token {
-            Token::Word(word) if word.quote_style.is_none() => Some(word.value.to_uppercase()),
-            _ => None,
-        }
-    }
-
-    fn word(&mut self) -> Option<String> {
-        let word = self.peek()?;
-        self.at += 1;
-        Some(word)
-    }
-
-    fn eat(&mut self, word: &str) -> bool {
-        let is_next = self.peek().is_some_and(|next| next == word);
-        self.at += usize::from(is_next);
-        is_next
-    }
-
-    fn eat_token(&mut self, token: &Token) -> bool {
-        let is_next = self.tokens.get(self.at).is_some_and(|next| next.token == *token);
-        self.at += usize::from(is_next);
-        is_next
-    }
-
-    fn expect(&mut self, word: &str) -> Result<()> {
-        if self.eat(word) { Ok(()) } else { Err(self.unexpected(word)) }
-    }
-
-    fn number(&mut self) -> Option<u32> {
-        match self.tokens.get(self.at).map(|token| &token.token) {
-            Some(Token::Number(digits, _)) => {
-                let number = digits.parse().ok()?;
-                self.at += 1;
-                Some(number)
-            }
-            _ => None,
-        }
-    }
-
-    /// An identifier.
-    fn name(&mut self) -> Result<String> {
-        match self.tokens.get(self.at).map(|token| &token.token) {
-            Some(Token::Word(word)) => {
-                let name =
-                    if word.quote_style.is_some() { word.value.clone() } else { word.value.to_lowercase() };
-                self.at += 1;
-                Ok(name)
-            }
-            _ => Err(self.unexpected("a name")),
-        }
-    }
-
-    fn end(&mut self) -> Result<()> {
-        while self.eat_token(&Token::SemiColon) {}
-        if self.at >= self.tokens.len() { Ok(()) } else { Err(self.unexpected("the end of the statement")) }
-    }
-
-    /// Where the next token begins.
-    fn here(&self) -> usize {
-        self.place(self.at)
-    }
-
-    fn place(&self, at: usize) -> usize {
-        let Some(token) = self.tokens.get(at) else { return self.text.len() };
-        offset_of(self.text, token.span.start.line, token.span.start.column)
-    }
-
-    fn end_of(&self, at: usize) -> usize {
-        let Some(token) = self.tokens.get(at) else { return self.text.len() };
-        offset_of(self.text, token.span.end.line, token.span.end.column)
-    }
-
-    fn unexpected(&self, wanted: &str) -> Fault {
-        let found = match self.tokens.get(self.at) {
-            Some(token) => format!("at or near \"{}\"", token.token),
-            None => "at end of input".to_owned(),
-        };
-        let mut fault = Fault::error(SYNTAX, format!("syntax error {found}: expected {wanted}"));
-        fault.position = self.text.get(..self.here()).map(|before| before.chars().count() + 1);
-        fault
-    }
-}
-
-/// What was said of a format; the rest has defaults that depend on it.
-struct Said {
-    format: CopyFormat,
-    header: bool,
-    force_quote: bool,
-    delimiter: Option<u8>,
-    null: Option<String>,
-    quote: Option<u8>,
-    escape: Option<u8>,
-}
-
-impl Default for Said {
-    fn default() -> Self {
-        let format = CopyFormat::Text;
-        Self {
-            format,
-            header: false,
-            force_quote: false,
-            delimiter: None,
-            null: None,
-            quote: None,
-            escape: None,
-        }
-    }
-}
-
-impl Said {
-    fn option(&mut self, name: &str, parser: &mut Parser<'_>) -> Result<()> {
-        let value = parser.value()?;
-        let character = || match value.as_bytes() {
-            [byte] if byte.is_ascii() && !matches!(byte, b'\n' | b'\r') => Ok(*byte),
-            _ => {
-                Err(wrong_option(format!("COPY {} must be a single one-byte character", name.to_lowercase())))
-            }
-        };
-        match name {
-            "DELIMITER" => self.delimiter = Some(character()?),
-            "QUOTE" => self.quote = Some(character()?),
-            "ESCAPE" => self.escape = Some(character()?),
-            "NULL" => self.null = Some(value),
-            "ENCODING" if value.replace('-', "").eq_ignore_ascii_case("utf8") => {}
-            "ENCODING" => return Err(unsupported("rows are in UTF8 here")),
-            other => {
-                return Err(Fault::error(
-                    SYNTAX,
-                    format!("option \"{}\" not recognized", other.to_lowercase()),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Options> {
-        let is_csv = self.format == CopyFormat::Csv;
-        if self.format == CopyFormat::Binary
-            && (self.delimiter.is_some() || self.null.is_some() || self.header)
-        {
-            return Err(wrong_option("cannot specify DELIMITER, NULL or HEADER in BINARY mode".to_owned()));
-        }
-        let quote = self.quote.unwrap_or(b'"');
-        Ok(Options {
-            format: self.format,
-            delimiter: self.delimiter.unwrap_or(if is_csv { b',' } else { b'\t' }),
-            null: self.null.unwrap_or_else(|| if is_csv { String::new() } else { "\\N".to_owned() }),
-            header: self.header,
-            quote,
-            escape: self.escape.unwrap_or(quote),
-            force_quote: self.force_quote,
-        })
-    }
-}
-
-fn wrong_option(message: String) -> Fault {
-    Fault::error(super::sqlstate::INVALID_PARAMETER, message)
-}
-
-fn unsupported(message: &str) -> Fault {
-    Fault::error(FEATURE_NOT_SUPPORTED, message)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::sqlstate::{FEATURE_NOT_SUPPORTED, SYNTAX};
     use super::*;
 
     fn command(text: &str) -> Command {
@@ -777,6 +454,10 @@ mod tests {
             Command::Show("transaction_isolation".to_owned())
         );
         assert_eq!(command("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"), Command::Nothing("SET"));
+        assert_eq!(parse("CREATE SEGMENT user AS true"), Ok(None));
+        let fault = parse("ALTER USER \"ana\" PASSWORD 'SCRAM-SHA-256$4096:…'").unwrap_err();
+        assert_eq!(fault.code, FEATURE_NOT_SUPPORTED);
+        assert!(fault.hint.unwrap().contains("coterie user passwd"));
         assert_eq!(parse("SHOW PROFILE STORES"), Ok(None));
         assert_eq!(parse("SELECT 1"), Ok(None));
     }
@@ -793,32 +474,5 @@ mod tests {
         assert_eq!(command("MOVE FORWARD ALL FROM c"), fetch("c", Rows::All, true));
         assert_eq!(parse("FETCH BACKWARD 5 FROM c").unwrap_err().code, "55000");
         assert_eq!(command("CLOSE ALL"), Command::CloseCursor(None));
-    }
-
-    #[test]
-    fn copies_know_what_and_how() {
-        let text = "COPY (SELECT f(a, ')') FROM t) TO STDOUT (FORMAT csv, HEADER, DELIMITER ';', NULL 'x')";
-        let Command::CopyOut { query: Query::Text(query), options } = command(text) else { panic!() };
-        assert_eq!(&text[query], "SELECT f(a, ')') FROM t");
-        assert_eq!(
-            (options.format, options.header, options.delimiter, options.null.as_str()),
-            (CopyFormat::Csv, true, b';', "x")
-        );
-        let Command::CopyOut { query: Query::Table(query), options } =
-            command("COPY public.t (a, \"B\") TO STDOUT WITH BINARY")
-        else {
-            panic!()
-        };
-        assert_eq!((query.as_str(), options.format), ("SELECT a, \"B\" FROM public.t", CopyFormat::Binary));
-        let Command::CopyIn { table, columns, options } = command("COPY t (id, name) FROM STDIN") else {
-            panic!()
-        };
-        assert_eq!(
-            (table.as_str(), columns, options.null.as_str()),
-            ("t", vec!["id".to_owned(), "name".to_owned()], "\\N")
-        );
-        assert_eq!(parse("COPY t TO 'file.parquet'"), Ok(None));
-        assert_eq!(parse("COPY t TO STDOUT (FORMAT avro)").unwrap_err().code, "22023");
-        assert!(parse("COPY t FROM STDIN (DELIMITER 'ab')").is_err());
     }
 }
