@@ -193,10 +193,11 @@ async fn profiles_are_read_when_too_many_events_wait_for_them() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().display();
     let session = open(Options { threads: Some(2), ..Options::default() }).await;
-    // Every event of the first rule waits until 262,144 do; those of the second all wait, and some are of nobody.
+    // Events of the first rule wait until they are more than the profiles; those of the second all wait, and some are of
+    // nobody.
     let events = "SELECT 'p' || (value * 7919 % 9700) AS who, to_timestamp_micros(value * 1000000) AS at,
-        value % 1000 AS kind FROM generate_series(1, 300000)";
-    let options = "STORED AS PARQUET OPTIONS ('format.max_row_group_size' '100000')";
+        value % 1000 AS kind FROM generate_series(1, 60000)";
+    let options = "STORED AS PARQUET OPTIONS ('format.max_row_group_size' '20000')";
     run(
         &session,
         &format!(
@@ -204,14 +205,14 @@ async fn profiles_are_read_when_too_many_events_wait_for_them() {
              CREATE EXTERNAL TABLE profiles STORED AS PARQUET LOCATION '{at}/profiles/';
              CREATE EXTERNAL TABLE events STORED AS PARQUET LOCATION '{at}/events/';
              CREATE PROFILE STORE world PROFILES profiles KEY (id) EVENTS events KEY (who) TIMESTAMP (at);
-             CREATE SEGMENT many AS times(true) >= 31;
+             CREATE SEGMENT many AS times(true) >= 7;
              CREATE SEGMENT few AS did(kind = 7) AND points < 50"
         ),
     )
     .await
     .unwrap();
     for (segment, query) in [
-        ("many", "SELECT who FROM events GROUP BY who HAVING count(*) >= 31"),
+        ("many", "SELECT who FROM events GROUP BY who HAVING count(*) >= 7"),
         ("few", "SELECT who FROM events WHERE kind = 7"),
     ] {
         let points = if segment == "few" { "AND points < 50" } else { "" };

@@ -15,7 +15,8 @@ use super::keys::{Kept, NOBODY};
 use super::scatter::Scatter;
 use super::shard::Shard;
 
-/// So many events, of all threads, are kept with their keys at most; then looking keys up at once is cheaper.
+/// So many events, of all threads, are kept with their keys at most where it is not known how many profiles there are. Where
+/// it is, an event more than profiles is too many: as many keys are held then as there are in the table.
 pub(super) const MOST: usize = 1 << 18;
 
 /// One thread's events.

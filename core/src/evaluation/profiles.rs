@@ -8,6 +8,7 @@ use arrow::compute::{concat, filter_record_batch, is_not_null};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::TaskContext;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
 use futures::StreamExt;
 use hashbrown::HashMap;
@@ -189,18 +190,22 @@ pub(super) struct Everyone {
     scan: ProfileScan,
     all: OnceCell<Arc<Profiles>>,
     first: OnceCell<Arc<Shard>>,
-    /// How many events wait.
+    /// How many events wait, and how many may.
     n_pending: AtomicUsize,
+    most: usize,
 }
 
 impl Everyone {
     pub(super) fn new(scan: ProfileScan) -> Self {
-        Self { scan, all: OnceCell::new(), first: OnceCell::new(), n_pending: AtomicUsize::new(0) }
+        let statistics = StatisticsContext::new().compute(scan.plan.as_ref(), &StatisticsArgs::new());
+        let n_profiles = statistics.ok().and_then(|known| known.num_rows.get_value().copied());
+        let (all, first, n_pending) = (OnceCell::new(), OnceCell::new(), AtomicUsize::new(0));
+        Self { scan, all, first, n_pending, most: n_profiles.unwrap_or(pending::MOST) }
     }
 
     /// More events wait for the profiles to be read; says whether they should not.
     pub(super) fn wait(&self, n: usize) -> bool {
-        self.n_pending.fetch_add(n, Relaxed) + n > pending::MOST
+        self.n_pending.fetch_add(n, Relaxed) + n > self.most
     }
 
     /// The keys of events that wait.

@@ -1,5 +1,7 @@
 //! CSV and TSV.
 
+use memchr::{memchr, memchr3};
+
 /// Appends a line of comma-separated values (RFC 4180). NULL is nothing at all, an empty text is `""`.
 pub(super) fn csv(out: &mut String, cells: &mut dyn Iterator<Item = Option<&str>>) {
     for (at, cell) in cells.enumerate() {
@@ -8,7 +10,7 @@ pub(super) fn csv(out: &mut String, cells: &mut dyn Iterator<Item = Option<&str>
         }
         match cell {
             None => {}
-            Some(text) if text.is_empty() || text.contains([',', '"', '\n', '\r']) => {
+            Some(text) if text.is_empty() || is_quoted(text.as_bytes()) => {
                 out.push('"');
                 out.push_str(&text.replace('"', "\"\""));
                 out.push('"');
@@ -17,6 +19,11 @@ pub(super) fn csv(out: &mut String, cells: &mut dyn Iterator<Item = Option<&str>
         }
     }
     out.push('\n');
+}
+
+/// Whether a text has something in it that stands for itself between quotes alone.
+fn is_quoted(text: &[u8]) -> bool {
+    memchr3(b',', b'"', b'\n', text).is_some() || memchr(b'\r', text).is_some()
 }
 
 /// Appends a line of tab-separated values as `COPY` of PostgreSQL writes them: NULL is `\N`, and tab, line break and
