@@ -170,13 +170,13 @@ async fn the_program_finds_the_same_bucket_by_bucket() {
         run(&session, "EVALUATE ALL SEGMENTS").await.unwrap();
         reports.push(show(&session, report).await);
         let mut of_rules = vec![];
-        for at in 0..RULES.len() {
+        for (at, rule) in RULES.iter().enumerate() {
             let stored = format!("SELECT id FROM audience.s{at} WHERE status = 'realized'");
             let stored = first_column(&run(&session, &stored).await.unwrap());
             if buckets == Some(7) {
                 let live = format!("SELECT id FROM segment.s{at}");
                 let all = first_column(&run(&session, &live).await.unwrap());
-                assert!(all == stored, "{}: {} live, {} stored", RULES[at], all.len(), stored.len());
+                assert!(all == stored, "{rule}: {} live, {} stored", all.len(), stored.len());
                 let few = first_column(&run(&session, &format!("{live} LIMIT 3")).await.unwrap());
                 assert!(few.len() == all.len().min(3) && few.iter().all(|id| all.contains(id)), "{few:?}");
             }
@@ -194,10 +194,10 @@ async fn profiles_are_read_when_too_many_events_wait_for_them() {
     let at = folder.path().display();
     let session = open(Options { threads: Some(2), ..Options::default() }).await;
     // Events of the first rule wait until they are more than the profiles; those of the second all wait, and some are of
-    // nobody.
+    // nobody. There is one row group, of which each thread reads half.
     let events = "SELECT 'p' || (value * 7919 % 9700) AS who, to_timestamp_micros(value * 1000000) AS at,
-        value % 1000 AS kind FROM generate_series(1, 60000)";
-    let options = "STORED AS PARQUET OPTIONS ('format.max_row_group_size' '20000')";
+        value % 1000 AS kind FROM generate_series(1, 200000)";
+    let options = "STORED AS PARQUET";
     run(
         &session,
         &format!(
@@ -205,22 +205,32 @@ async fn profiles_are_read_when_too_many_events_wait_for_them() {
              CREATE EXTERNAL TABLE profiles STORED AS PARQUET LOCATION '{at}/profiles/';
              CREATE EXTERNAL TABLE events STORED AS PARQUET LOCATION '{at}/events/';
              CREATE PROFILE STORE world PROFILES profiles KEY (id) EVENTS events KEY (who) TIMESTAMP (at);
-             CREATE SEGMENT many AS times(true) >= 7;
-             CREATE SEGMENT few AS did(kind = 7) AND points < 50"
+             CREATE SEGMENT many AS times(true) >= 21;
+             CREATE SEGMENT few AS did(kind = 7) AND points < 50;
+             CREATE SEGMENT none AS NOT did(kind < 300)"
         ),
     )
     .await
     .unwrap();
     for (segment, query) in [
-        ("many", "SELECT who FROM events GROUP BY who HAVING count(*) >= 7"),
+        ("many", "SELECT who FROM events GROUP BY who HAVING count(*) >= 21"),
         ("few", "SELECT who FROM events WHERE kind = 7"),
+        ("none", "SELECT who FROM events GROUP BY who HAVING min(kind) >= 300"),
     ] {
         let points = if segment == "few" { "AND points < 50" } else { "" };
         let expected = format!("SELECT id FROM profiles WHERE id IN ({query}) {points}");
         let expected = first_column(&run(&session, &expected).await.unwrap());
         let found = first_column(&run(&session, &format!("SELECT id FROM segment.{segment}")).await.unwrap());
         assert!(found == expected && !found.is_empty(), "{segment}: {} {}", found.len(), expected.len());
+        assert_eq!(counts(&session).await[segment], found.len().to_string());
+        run(&session, &format!("EVALUATE SEGMENT {segment}")).await.unwrap();
     }
+    let report =
+        "SELECT max(events), max(orphan_events), max(members) FROM coterie.evaluations WHERE segment = 'few'";
+    let orphans = "SELECT count(*) FROM events WHERE who NOT IN (SELECT id FROM profiles)";
+    let orphans = first_column(&run(&session, orphans).await.unwrap()).remove(0);
+    let report = show(&session, report).await;
+    assert!(report.contains("| 200000") && report.contains(&format!(" {orphans} ")), "{report} {orphans}");
 }
 
 /// Events with columns of many values that have little to do with each other.

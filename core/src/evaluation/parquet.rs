@@ -1,8 +1,8 @@
-//! Parquet files read row group by row group: first the columns that decide which rows matter, then the others of
+//! Parquet files read row group by row group, or, where these are few, by pieces of them: first the columns that decide which rows matter, then the others of
 //! those rows alone. Strings that a file keeps as dictionary codes stay codes.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -23,8 +23,10 @@ use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use datafusion::parquet::file::reader::{ChunkReader, Length};
 use datafusion::physical_plan::ExecutionPlan;
+use hashbrown::HashMap;
 use object_store::ObjectStore;
 use object_store::path::Path;
+use tokio::sync::OnceCell;
 
 use crate::compile::is_text;
 use crate::error::{Error, Result, from_object_store};
@@ -33,6 +35,8 @@ use super::classes::order_keys;
 
 /// Rows decoded at once.
 const BATCH: usize = 8192;
+/// No row group is cut into pieces smaller than this.
+const LEAST: usize = 1 << 16;
 /// Columns that lie this close together are fetched in one request.
 const GAP: u64 = 256 * 1024;
 
@@ -41,15 +45,21 @@ const GAP: u64 = 256 * 1024;
 pub(super) struct Files {
     store: Arc<dyn ObjectStore>,
     files: Vec<File>,
-    /// The row groups that may hold events within the widest window.
-    pub(super) row_groups: Vec<RowGroup>,
+    /// The row groups that may hold events within the widest window, or pieces of them.
+    pub(super) pieces: Vec<Piece>,
+    /// What pieces of one row group share, by the columns that are read: it is fetched once.
+    shared: Mutex<HashMap<(usize, usize, Vec<String>), Arc<OnceCell<Fetched>>>>,
 }
 
-/// A row group.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RowGroup {
+/// A row group, or some of its rows.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
     file: usize,
-    position: usize,
+    group: usize,
+    /// Which of its rows.
+    pub(super) rows: Range<usize>,
+    /// Whether there are others.
+    is_part: bool,
     /// The plan's partition that its file is in.
     pub(super) partition: usize,
 }
@@ -63,7 +73,7 @@ struct File {
 }
 
 /// Bytes of a file that were fetched.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Fetched {
     length: u64,
     parts: Vec<(u64, Bytes)>,
@@ -113,34 +123,48 @@ impl Files {
             files.push(File { path: file.object_meta.location.clone(), partition, metadata, schema });
         }
         files.sort_by(|left, right| left.path.cmp(&right.path));
-        let mut row_groups = vec![];
+        let mut pieces = vec![];
         for (at, file) in files.iter().enumerate() {
             let latest = file.latest(time)?;
-            for position in 0..file.metadata.num_row_groups() {
-                let latest = latest.as_ref().and_then(|latest| latest[position]);
-                if file.metadata.row_group(position).num_rows() > 0
-                    && latest.is_none_or(|latest| latest >= since)
-                {
-                    row_groups.push(RowGroup { file: at, position, partition: file.partition });
+            for group in 0..file.metadata.num_row_groups() {
+                let latest = latest.as_ref().and_then(|latest| latest[group]);
+                let rows = 0..usize::try_from(file.metadata.row_group(group).num_rows()).unwrap_or_default();
+                if !rows.is_empty() && latest.is_none_or(|latest| latest >= since) {
+                    let partition = file.partition;
+                    pieces.push(Piece { file: at, group, rows, is_part: false, partition });
                 }
             }
         }
-        Ok(Some(Self { store, files, row_groups }))
+        Ok(Some(Self { store, files, pieces, shared: Mutex::default() }))
     }
 
-    /// How many rows a row group has.
-    pub(super) fn rows(&self, at: RowGroup) -> usize {
-        usize::try_from(self.files[at.file].metadata.row_group(at.position).num_rows()).unwrap_or_default()
+    /// Cuts row groups into pieces where there are fewer of them than threads.
+    pub(super) fn cut(&mut self, n_threads: usize) {
+        if self.pieces.is_empty() || self.pieces.len() >= n_threads {
+            return;
+        }
+        let of_each = n_threads.div_ceil(self.pieces.len());
+        for whole in std::mem::take(&mut self.pieces) {
+            let n_pieces = of_each.min(whole.rows.len() / LEAST).max(1);
+            let length = whole.rows.len().div_ceil(n_pieces);
+            for start in whole.rows.clone().step_by(length) {
+                let rows = start..(start + length).min(whole.rows.end);
+                self.pieces.push(Piece { rows, is_part: n_pieces > 1, ..whole.clone() });
+            }
+        }
     }
 
-    /// Reads some columns of a row group, of the selected rows if a selection is given; with the bytes fetched.
+    /// Reads some columns of a piece, of the selected rows of its row group or all of its own; with the bytes fetched.
     pub(super) async fn read(
         &self,
-        RowGroup { file, position: group, .. }: RowGroup,
+        piece: &Piece,
         columns: &[&str],
         selection: Option<RowSelection>,
     ) -> Result<(ParquetRecordBatchReader, u64)> {
-        let file = &self.files[file];
+        let (file, group) = (&self.files[piece.file], piece.group);
+        let own_rows =
+            || RowSelection::from_consecutive_ranges(std::iter::once(piece.rows.clone()), piece.rows.end);
+        let selection = selection.or_else(|| piece.is_part.then(own_rows));
         let failed = |error| broken(&file.path, error);
         let own = file.metadata.row_group(group);
         let schema = file.reading(group);
@@ -165,29 +189,50 @@ impl Files {
                 _ => ranges.push(range),
             }
         }
-        let parts = self.store.get_ranges(&file.path, &ranges).await;
-        let parts = parts.map_err(from_object_store)?;
-        let bytes = parts.iter().map(|part| part.len() as u64).sum();
-        let parts: Vec<(u64, Bytes)> = ranges.iter().map(|range| range.start).zip(parts).collect();
-        let length = parts.iter().map(|(start, part)| start + part.len() as u64).max().unwrap_or_default();
-        let mut builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(Fetched { length, parts }, metadata)
-                .with_projection(mask)
-                .with_row_groups(vec![group])
-                .with_batch_size(BATCH);
+        let (fetched, bytes) = if piece.is_part {
+            let columns = columns.iter().map(|&name| name.to_owned()).collect();
+            let cell = self.shared((piece.file, group, columns));
+            let mut bytes = 0;
+            let fetch = async {
+                let fetched = self.fetch(file, &ranges).await?;
+                bytes = fetched.bytes();
+                Ok::<_, Error>(fetched)
+            };
+            (cell.get_or_try_init(|| fetch).await?.clone(), bytes)
+        } else {
+            let fetched = self.fetch(file, &ranges).await?;
+            let bytes = fetched.bytes();
+            (fetched, bytes)
+        };
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, metadata)
+            .with_projection(mask)
+            .with_row_groups(vec![group])
+            .with_batch_size(BATCH);
         if let Some(selection) = selection {
             builder = builder.with_row_selection(selection);
         }
         Ok((builder.build().map_err(failed)?, bytes))
     }
 
-    /// The next batch of a reader over a row group.
+    fn shared(&self, of: (usize, usize, Vec<String>)) -> Arc<OnceCell<Fetched>> {
+        Arc::clone(self.shared.lock().unwrap_or_else(PoisonError::into_inner).entry(of).or_default())
+    }
+
+    async fn fetch(&self, file: &File, ranges: &[Range<u64>]) -> Result<Fetched> {
+        let parts = self.store.get_ranges(&file.path, ranges).await;
+        let parts = parts.map_err(from_object_store)?;
+        let parts: Vec<(u64, Bytes)> = ranges.iter().map(|range| range.start).zip(parts).collect();
+        let length = parts.iter().map(|(start, part)| start + part.len() as u64).max().unwrap_or_default();
+        Ok(Fetched { length, parts })
+    }
+
+    /// The next batch of a reader over a piece.
     pub(super) fn next(
         &self,
-        RowGroup { file, .. }: RowGroup,
+        piece: &Piece,
         reader: &mut ParquetRecordBatchReader,
     ) -> Result<Option<RecordBatch>> {
-        let failed = |error: arrow::error::ArrowError| broken(&self.files[file].path, error.into());
+        let failed = |error: arrow::error::ArrowError| broken(&self.files[piece.file].path, error.into());
         reader.next().transpose().map_err(failed)
     }
 }
@@ -284,6 +329,10 @@ impl Length for Fetched {
 }
 
 impl Fetched {
+    fn bytes(&self) -> u64 {
+        self.parts.iter().map(|(_, part)| part.len() as u64).sum()
+    }
+
     fn from(&self, start: u64) -> Option<Bytes> {
         let (first, part) = self.parts.iter().rev().find(|(first, _)| *first <= start)?;
         let skipped = usize::try_from(start - first).ok()?;

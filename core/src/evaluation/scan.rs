@@ -21,7 +21,7 @@ use crate::error::Result;
 
 use super::asked::SECONDS_A_DAY;
 use super::keys::NOBODY;
-use super::parquet::{Files, RowGroup};
+use super::parquet::{Files, Piece};
 use super::prepare::Prepared;
 use super::profiles::Everyone;
 use super::scatter::Scatter;
@@ -54,7 +54,12 @@ impl Prepared {
         let runtime = state.runtime_env();
         let files = Files::of(&plan, &schema, &columns, &table.time, table.since, runtime).await?;
         let rows = match files {
-            Some(files) => Rows::Files(files),
+            Some(mut files) => {
+                if buckets.is_none() {
+                    files.cut(state.config().target_partitions());
+                }
+                Rows::Files(files)
+            }
             None => Rows::Plan(plan),
         };
         Ok(Scan { rows, buckets })
@@ -81,14 +86,14 @@ impl Scan {
     /// How many rows are read at most, where that is known.
     pub(super) fn rows(&self) -> u64 {
         match &self.rows {
-            Rows::Files(files) => files.row_groups.iter().map(|at| files.rows(*at) as u64).sum(),
+            Rows::Files(files) => files.pieces.iter().map(|piece| piece.rows.len() as u64).sum(),
             Rows::Plan(_) => 0,
         }
     }
 
     pub(super) fn n_parts(&self) -> usize {
         match &self.rows {
-            Rows::Files(files) => files.row_groups.len(),
+            Rows::Files(files) => files.pieces.len(),
             Rows::Plan(plan) => plan.output_partitioning().partition_count(),
         }
     }
@@ -97,8 +102,8 @@ impl Scan {
     pub(super) fn parts_of(&self, bucket: usize) -> Vec<usize> {
         match &self.rows {
             Rows::Files(files) => {
-                let of_bucket = |at: &usize| files.row_groups[*at].partition == bucket;
-                (0..files.row_groups.len()).filter(of_bucket).collect()
+                let of_bucket = |at: &usize| files.pieces[*at].partition == bucket;
+                (0..files.pieces.len()).filter(of_bucket).collect()
             }
             Rows::Plan(_) => vec![bucket],
         }
@@ -202,11 +207,14 @@ impl<'a> Reader<'a> {
                 }
             }
             Rows::Files(files) => {
-                let at = files.row_groups[at];
-                let n_alive =
-                    if self.dense { self.whole(files, at).await? } else { self.skipping(files, at).await? };
+                let piece = &files.pieces[at];
+                let n_alive = if self.dense {
+                    self.whole(files, piece).await?
+                } else {
+                    self.skipping(files, piece).await?
+                };
                 #[expect(clippy::cast_precision_loss, reason = "a share of rows")]
-                let share = n_alive as f64 / files.rows(at) as f64;
+                let share = n_alive as f64 / piece.rows.len() as f64;
                 self.dense = self.orphans || share > DENSE;
             }
         }
@@ -263,24 +271,24 @@ impl<'a> Reader<'a> {
         self.matcher.settle(&self.task.runtime_env())
     }
 
-    /// Reads all columns of a row group; says how many rows may matter.
-    async fn whole(&mut self, files: &Files, at: RowGroup) -> Result<usize> {
-        let (mut reader, fetched) = files.read(at, &self.matcher.table.columns(), None).await?;
+    /// Reads all columns of a piece; says how many rows may matter.
+    async fn whole(&mut self, files: &Files, piece: &Piece) -> Result<usize> {
+        let (mut reader, fetched) = files.read(piece, &self.matcher.table.columns(), None).await?;
         self.bytes += fetched;
         let mut n_alive = 0;
-        while let Some(batch) = files.next(at, &mut reader)? {
+        while let Some(batch) = files.next(piece, &mut reader)? {
             n_alive += self.batch(&batch).await?;
         }
         Ok(n_alive)
     }
 
-    /// Reads the columns of a row group that decide which rows matter, then the others of those rows; says how many
+    /// Reads the columns of a piece that decide which rows matter, then the others of those rows; says how many
     /// may matter.
-    async fn skipping(&mut self, files: &Files, at: RowGroup) -> Result<usize> {
-        let (mut reader, fetched) = files.read(at, &self.matcher.table.early_columns(), None).await?;
+    async fn skipping(&mut self, files: &Files, piece: &Piece) -> Result<usize> {
+        let (mut reader, fetched) = files.read(piece, &self.matcher.table.early_columns(), None).await?;
         self.bytes += fetched;
-        let (mut all, mut selected, mut n_alive) = (Alive::default(), Selected::default(), 0);
-        while let Some(batch) = files.next(at, &mut reader)? {
+        let (mut all, mut selected, mut n_alive) = (Alive::default(), Selected::after(piece.rows.start), 0);
+        while let Some(batch) = files.next(piece, &mut reader)? {
             let alive = self.matcher.early(&batch, false)?;
             n_alive += alive.rows.len();
             selected.add(batch.num_rows(), &alive.rows);
@@ -293,10 +301,10 @@ impl<'a> Reader<'a> {
         }
         let selection = RowSelection::from(selected.selectors);
         let late = self.matcher.table.late_columns();
-        let (mut reader, fetched) = files.read(at, &late, Some(selection)).await?;
+        let (mut reader, fetched) = files.read(piece, &late, Some(selection)).await?;
         self.bytes += fetched;
         let mut done = 0;
-        while let Some(batch) = files.next(at, &mut reader)? {
+        while let Some(batch) = files.next(piece, &mut reader)? {
             let part = all.part(done..done + batch.num_rows());
             done += batch.num_rows();
             let keys = column(&batch, std::slice::from_ref(&self.matcher.table.key))?;
@@ -321,6 +329,13 @@ struct Selected {
 }
 
 impl Selected {
+    /// None of so many rows before.
+    fn after(n_rows: usize) -> Self {
+        let mut selected = Self::default();
+        selected.push(RowSelector::skip(n_rows));
+        selected
+    }
+
     /// Adds a batch and the positions of its rows that matter.
     fn add(&mut self, n_rows: usize, rows: &[u32]) {
         let mut next = 0;
