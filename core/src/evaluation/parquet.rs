@@ -48,8 +48,11 @@ pub(super) struct Files {
     /// The row groups that may hold events within the widest window, or pieces of them.
     pub(super) pieces: Vec<Piece>,
     /// What pieces of one row group share, by the columns that are read: it is fetched once.
-    shared: Mutex<HashMap<(usize, usize, Vec<String>), Arc<OnceCell<Fetched>>>>,
+    shared: Mutex<HashMap<Columns, Arc<OnceCell<Fetched>>>>,
 }
+
+/// Columns of a row group: the file, the position of the row group, their names.
+type Columns = (usize, usize, Vec<String>);
 
 /// A row group, or some of its rows.
 #[derive(Clone, Debug)]
@@ -214,7 +217,7 @@ impl Files {
         Ok((builder.build().map_err(failed)?, bytes))
     }
 
-    fn shared(&self, of: (usize, usize, Vec<String>)) -> Arc<OnceCell<Fetched>> {
+    fn shared(&self, of: Columns) -> Arc<OnceCell<Fetched>> {
         Arc::clone(self.shared.lock().unwrap_or_else(PoisonError::into_inner).entry(of).or_default())
     }
 
