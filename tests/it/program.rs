@@ -207,7 +207,7 @@ async fn profiles_are_read_when_too_many_events_wait_for_them() {
              CREATE PROFILE STORE world PROFILES profiles KEY (id) EVENTS events KEY (who) TIMESTAMP (at);
              CREATE SEGMENT many AS times(true) >= 21;
              CREATE SEGMENT few AS did(kind = 7) AND points < 50;
-             CREATE SEGMENT none AS NOT did(kind < 300)"
+             CREATE SEGMENT none AS NOT did(kind < 50)"
         ),
     )
     .await
@@ -215,7 +215,7 @@ async fn profiles_are_read_when_too_many_events_wait_for_them() {
     for (segment, query) in [
         ("many", "SELECT who FROM events GROUP BY who HAVING count(*) >= 21"),
         ("few", "SELECT who FROM events WHERE kind = 7"),
-        ("none", "SELECT who FROM events GROUP BY who HAVING min(kind) >= 300"),
+        ("none", "SELECT who FROM events GROUP BY who HAVING min(kind) >= 50"),
     ] {
         let points = if segment == "few" { "AND points < 50" } else { "" };
         let expected = format!("SELECT id FROM profiles WHERE id IN ({query}) {points}");
