@@ -144,11 +144,10 @@ def coterie_flags():
 
 
 def coterie_command(seg, profiles, events, warehouse=None):
-    """one rule on plain files, or on the laid-out events of a prepared warehouse"""
+    """one rule on plain files, or on the laid-out events of a warehouse (see coterie_borrow)"""
     start = [os.environ["COTERIE_BIN"], "sql", "--format", "csv"] + coterie_flags()
-    if warehouse:
-        return start + ["--warehouse", warehouse, "-c", f"SELECT profile_id FROM matching('bench', $rule${seg['coterie']}$rule$)"]
-    return start + ["-c", coterie_setup(profiles, events), "-c", f"CREATE SEGMENT c AS {seg['coterie']}", "-c", "SELECT profile_id FROM segment.c"]
+    start += ["--warehouse", warehouse] if warehouse else ["-c", coterie_setup(profiles, events)]
+    return start + ["-c", f"CREATE OR REPLACE SEGMENT c AS {seg['coterie']}", "-c", "SELECT profile_id FROM segment.c"]
 
 
 def coterie_ids(path):

@@ -67,9 +67,12 @@ def run_one(a, engine, seg, profiles, events):
     env = engines.limit_env(dict(os.environ))
     pre = lambda: os.sched_setaffinity(0, cpus())
     if engine == "coterie":
-        with tempfile.NamedTemporaryFile(suffix=".csv") as out, tempfile.NamedTemporaryFile() as err:
+        with tempfile.NamedTemporaryFile(suffix=".csv") as out, tempfile.NamedTemporaryFile() as err, tempfile.TemporaryDirectory() as own:
+            if a.warehouse:
+                engines.coterie_borrow(a.warehouse, own)
+            command = engines.coterie_command(seg, profiles, events, a.warehouse and own)
             t0 = time.perf_counter()
-            p = subprocess.Popen(engines.coterie_command(seg, profiles, events, a.warehouse), stdout=out, stderr=err, env=env, preexec_fn=pre)
+            p = subprocess.Popen(command, stdout=out, stderr=err, env=env, preexec_fn=pre)
             _, status, ru = os.wait4(p.pid, 0)
             wall = time.perf_counter() - t0
             if status != 0:

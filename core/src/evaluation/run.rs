@@ -52,15 +52,16 @@ impl Prepared {
             counting.push(Counting::new(&self.evaluation, at, table, aggregates));
             scans.push(scan);
         }
-        let buckets = in_common(&scans);
-        let everyone = Everyone::new(self.open_profiles(tables, buckets).await?);
-        let evaluation = Arc::clone(&self.evaluation);
-        let finish = Finish { evaluation, tables: counting, values: self.values.clone() };
-        let (next, found) = (AtomicUsize::new(0), AtomicU64::new(0));
         let events_first = asked.members_only
             && !asked.orphans
             && !self.events_need_profiles()
             && self.evaluation.members_have_events();
+        // Where profiles come after the events, buckets are of no use but to end early.
+        let buckets = in_common(&scans).filter(|_| !events_first || asked.limit.is_some());
+        let everyone = Everyone::new(self.open_profiles(tables, buckets).await?);
+        let evaluation = Arc::clone(&self.evaluation);
+        let finish = Finish { evaluation, tables: counting, values: self.values.clone() };
+        let (next, found) = (AtomicUsize::new(0), AtomicU64::new(0));
         let run = Arc::new(Run { finish, scans, everyone, asked, task, next, found });
         let found = match buckets {
             Some(_) => run.bucket_by_bucket(n_threads).await?,
