@@ -323,11 +323,56 @@ async fn what_cannot_matter_of_a_file_is_not_fetched() {
     let store =
         "CREATE PROFILE STORE world PROFILES profiles KEY (id) EVENTS events KEY (who) TIMESTAMP (at)";
     run(&session, store).await.unwrap();
-    // Time and key are always read, of all row groups or of those within the window.
+    // Keys are always read, of all row groups or of those within the window.
     let all = fetched(&session, "times(kind = 'buy' AND device = 'phone') >= 2").await;
     let one_column_less = fetched(&session, "times(kind = 'buy') >= 2").await;
     let recent = fetched(&session, "times(kind = 'buy', INTERVAL '20 days') >= 2").await;
     let file = std::fs::metadata(folder.path().join("events.parquet")).unwrap().len();
     assert!(0 < recent && recent * 3 < one_column_less, "{recent} {one_column_less}");
     assert!(one_column_less < all && all < i64::try_from(file).unwrap(), "{one_column_less} {all} {file}");
+}
+
+#[tokio::test]
+async fn of_structs_only_the_fields_that_matter_are_fetched() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let warehouse = Some(folder.path().join("warehouse").display().to_string());
+    let session = open(Options { warehouse, threads: Some(2), ..Options::default() }).await;
+    // Structs around a field are NULL now and then, as are fields.
+    let events = "SELECT who, at, CASE WHEN amount < 2 THEN NULL ELSE named_struct('page',
+            CASE WHEN amount > 90 THEN NULL ELSE named_struct('name', kind, 'price', amount) END,
+            'note', 'a note of ' || who || ' at ' || at) END AS web FROM (SELECT * FROM flat)";
+    run(
+        &session,
+        &format!(
+            "COPY ({EVENTS}) TO '{at}/flat.parquet';
+             CREATE EXTERNAL TABLE flat STORED AS PARQUET LOCATION '{at}/flat.parquet';
+             COPY ({PROFILES}) TO '{at}/profiles.parquet';
+             COPY ({events}) TO '{at}/events.parquet' OPTIONS ('format.max_row_group_size' '20000');
+             CREATE EXTERNAL TABLE profiles STORED AS PARQUET LOCATION '{at}/profiles.parquet';
+             CREATE EXTERNAL TABLE events STORED AS PARQUET LOCATION '{at}/events.parquet';
+             CREATE PROFILE STORE world PROFILES profiles KEY (id) EVENTS events KEY (who) TIMESTAMP (at)"
+        ),
+    )
+    .await
+    .unwrap();
+    for rule in [
+        "times(web['page']['name'] = 'buy') >= 2",
+        "did(web['page']['name'] IS NULL)",
+        "NOT did(web['page'] IS NULL)",
+        "sum(web['page']['price']) FILTER (WHERE web['page']['name'] = 'buy') > 100",
+        "count(DISTINCT web['page']['name']) >= 3",
+        "did(web['page']['price'] > 50 AND web['page']['price'] * 2 < 150, INTERVAL '90 days')",
+    ] {
+        let general = format!("SELECT id FROM matching('world', $r${rule}$r$)");
+        let general = first_column(&run(&session, &general).await.unwrap());
+        run(&session, &format!("CREATE OR REPLACE SEGMENT asked AS {rule}")).await.unwrap();
+        let plan = show(&session, "EXPLAIN EVALUATE ALL SEGMENTS").await;
+        assert!(plan.contains("rules in the program: 1"), "{rule}: {plan}");
+        let found = first_column(&run(&session, "SELECT id FROM segment.asked").await.unwrap());
+        assert!(found == general && !found.is_empty(), "{rule}: {} {}", found.len(), general.len());
+    }
+    let note = fetched(&session, "times(web['note'] LIKE '%7%') >= 1").await;
+    let name = fetched(&session, "times(web['page']['name'] = 'buy') >= 1").await;
+    assert!(name * 2 < note, "{name} {note}");
 }

@@ -85,7 +85,7 @@ async fn evaluated(fixture: &Fixture, program: Program) -> Result<Option<Vec<Str
     }
     let asked = Asked { orphans: true, ..Asked::default() };
     let outcome = prepared.run(fixture, asked).await.map_err(|error| error.to_string())?;
-    let keys = arrow::compute::cast(&outcome.keys, &DataType::Utf8).unwrap();
+    let keys = arrow::compute::cast(&outcome.keys().unwrap(), &DataType::Utf8).unwrap();
     let mut ids: Vec<String> =
         outcome.members[0].1.iter().map(|at| keys.as_string::<i32>().value(at as usize).to_owned()).collect();
     ids.sort();

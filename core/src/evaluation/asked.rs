@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use hashbrown::HashMap;
 
 use crate::bug;
-use crate::compile::{Arg, Atom, Evaluation, Leaf, Of, Test};
+use crate::compile::{Arg, Of, Test};
 use crate::error::Result;
 use crate::segment::Expr;
 use crate::statement::quote;
@@ -18,8 +18,9 @@ use super::channel::Channel;
 use super::classes::LookupRows;
 use super::families::{Asked, families};
 use super::prepare::{BoundTable, Prepared};
-use super::signature::{AtomUse, Signatures, Term, Terms};
+use super::signature::{Signatures, Term, Terms};
 use super::table::{EventTable, Level, Lookup, column};
+use super::uses::{atom_uses, edges};
 
 impl Prepared {
     /// What is asked of an event table, ready to be asked.
@@ -92,6 +93,11 @@ impl Prepared {
         }
         let families = families(&literals_of(&atoms), &together(table));
         let since = uses.iter().map(|of| of.since).min().unwrap_or(i64::MAX);
+        let edges = edges(&self.evaluation, at);
+        let is_of_time = |aggregate: &crate::compile::Aggregate| aggregate.args.contains(&Arg::Time);
+        let exact = !table.sequels.is_empty()
+            || table.aggregates.iter().any(is_of_time)
+            || channels.iter().any(|channel| channel.is_of_time);
         let mut lookup_rows = HashMap::new();
         for (at, subject) in questions.subjects.iter().enumerate() {
             if let Of::Lookup(lookup) = subject.of {
@@ -122,6 +128,8 @@ impl Prepared {
             time_type,
             since,
             until,
+            edges,
+            exact,
             questions: questions.clone(),
             terms: Terms::new(levels.len(), &atoms, &families, uses),
             levels,
@@ -136,7 +144,7 @@ impl Prepared {
 
     fn channels(&self, at: usize, bound: &BoundTable) -> Result<Vec<Channel>> {
         let (table, declared) = (&self.evaluation.tables[at], self.events(at));
-        let of_time = [Input::Event(declared.timestamp.clone())];
+        let of_time = [Input::Event(vec![declared.timestamp.clone()])];
         let mut channels = vec![];
         for (at, expr) in bound.channels.iter().enumerate() {
             let mut channel = Channel::new(expr.clone()).ok_or_else(|| bug!("a channel of another type"))?;
@@ -256,69 +264,4 @@ fn together(table: &crate::compile::Table) -> Vec<Vec<usize>> {
         std::iter::once(aggregate.atom).chain(conditions).collect()
     };
     table.aggregates.iter().map(of_aggregate).collect()
-}
-
-/// Since when each atom of a table matters, and which values are kept of its events.
-fn atom_uses(evaluation: &Evaluation, at: usize, channels: &[Channel]) -> Vec<AtomUse> {
-    let table = &evaluation.tables[at];
-    let of_atom = |atom: &Atom| AtomUse {
-        since: i64::MAX,
-        channels: vec![],
-        valid: atom.valid.iter().map(|channel| small(*channel)).collect(),
-    };
-    let mut uses: Vec<AtomUse> = table.atoms.iter().map(of_atom).collect();
-    let mut since = |atom: usize, since: i64| uses[atom].since = uses[atom].since.min(since);
-    for leaf in &evaluation.leaves {
-        if let Leaf::Count { table: of, counter, since: from, .. } = leaf
-            && *of == at
-        {
-            let counter = &table.counters[*counter];
-            since(counter.atom, *from);
-            if let Some(sequel) = counter.sequel {
-                let second = table.seconds[table.sequels[sequel].second];
-                since(second.atom, second.since.max(*from));
-            }
-        }
-    }
-    for leaf in &evaluation.leaves {
-        if let Leaf::Below { table: of, measure, since: from, .. } = leaf
-            && *of == at
-        {
-            since(table.measures[*measure].atom, *from);
-        }
-    }
-    for leaf in table.groups.iter().flat_map(|group| &group.leaves) {
-        since(table.counters[leaf.counter].atom, leaf.since);
-    }
-    for aggregate in &table.aggregates {
-        if !aggregate.matching {
-            since(aggregate.atom, aggregate.since);
-        }
-        for arg in &aggregate.args {
-            if let Arg::Condition(atom, from) = arg {
-                since(*atom, (*from).max(aggregate.since));
-            }
-        }
-    }
-    let mut keep = |atom: usize, channel: usize| {
-        let at = small(channel);
-        if !channels[channel].is_of_time && !uses[atom].channels.contains(&at) {
-            uses[atom].channels.push(at);
-        }
-    };
-    for counter in &table.counters {
-        counter.distinct.into_iter().for_each(|channel| keep(counter.atom, channel));
-    }
-    table.measures.iter().for_each(|measure| keep(measure.atom, measure.channel));
-    for group in &table.groups {
-        group.leaves.iter().for_each(|leaf| keep(table.counters[leaf.counter].atom, group.key));
-    }
-    for aggregate in &table.aggregates {
-        for arg in &aggregate.args {
-            if let Arg::Channel(channel) = arg {
-                keep(aggregate.atom, *channel);
-            }
-        }
-    }
-    uses
 }

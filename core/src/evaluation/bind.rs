@@ -5,14 +5,16 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::execution::session_state::SessionState;
+use datafusion::functions::core::getfield::GetFieldFunc;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{AggregateUDF, Expr as LogicalExpr, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_expr::aggregate::{AggregateExprBuilder, AggregateFunctionExpr};
-use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::expressions::{Column, Literal};
 
 use crate::bug;
 use crate::compile::{Aggregate, Arg};
@@ -39,8 +41,8 @@ pub(super) struct RowExpr {
 /// Where a column comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Input {
-    /// The row's own table.
-    Event(String),
+    /// The row's own table: a column, or a field below it.
+    Event(Vec<String>),
     /// The profile, by name.
     Profile(String),
     /// The row of a lookup that the row refers to.
@@ -62,6 +64,28 @@ impl RowExpr {
     pub(super) fn parts(&self) -> (&Arc<dyn PhysicalExpr>, &SchemaRef) {
         (&self.expr, &self.schema)
     }
+}
+
+/// A field of a struct, given the names on the way to it.
+pub(super) fn field_below<'f>(field: &'f Field, path: &[String]) -> Option<&'f Field> {
+    path.iter().try_fold(field, |field, name| match field.data_type() {
+        DataType::Struct(fields) => fields.find(name).map(|(_, field)| field.as_ref()),
+        _ => None,
+    })
+}
+
+/// The column that an expression is, or is a field of, and the names on the way from the one to the other.
+fn field_of(expr: &Arc<dyn PhysicalExpr>) -> Option<(&Column, Vec<String>)> {
+    if let Some(column) = expr.downcast_ref::<Column>() {
+        return Some((column, vec![]));
+    }
+    let (from, names) =
+        ScalarFunctionExpr::try_downcast_func::<GetFieldFunc>(expr.as_ref())?.args().split_first()?;
+    let (column, mut path) = field_of(from)?;
+    for name in names {
+        path.push(name.downcast_ref::<Literal>()?.value().try_as_str()??.to_owned());
+    }
+    Some((column, path))
 }
 
 /// An aggregate that can be computed.
@@ -201,31 +225,38 @@ impl Binder<'_> {
 
     fn row_expr(&self, expr: LogicalExpr, schema: &DFSchema) -> Result<RowExpr> {
         let physical = self.physical(expr, schema)?;
-        let mut inputs: Vec<(usize, Input)> = vec![];
+        let mut inputs: Vec<Input> = vec![];
         let mut fields: Vec<Field> = vec![];
         let mut fault = None;
-        let expr = physical.transform(|part| {
-            let Some(column) = part.downcast_ref::<Column>() else { return Ok(Transformed::no(part)) };
-            let at = match inputs.iter().position(|(known, _)| *known == column.index()) {
-                Some(at) => at,
-                None => {
-                    let (qualifier, field) = schema.qualified_field(column.index());
-                    match self.input(qualifier.map(|table| table.table()), field.name()) {
-                        Some(input) => inputs.push((column.index(), input)),
-                        None => fault = Some(column.name().to_owned()),
-                    }
-                    fields.push(field.as_ref().clone().with_nullable(true));
-                    fields.len() - 1
-                }
+        let expr = physical.transform_down(|part| {
+            let Some((column, below)) = field_of(&part) else { return Ok(Transformed::no(part)) };
+            let (qualifier, field) = schema.qualified_field(column.index());
+            let Some(mut input) = self.input(qualifier.map(|table| table.table()), field.name()) else {
+                fault = Some(column.name().to_owned());
+                return Ok(Transformed::no(part));
             };
-            Ok(Transformed::yes(Arc::new(Column::new(column.name(), at)) as Arc<dyn PhysicalExpr>))
+            let mut field = field.as_ref().clone();
+            if !below.is_empty() {
+                // Of a struct of an event the field alone is read.
+                let (Input::Event(path), Some(found)) = (&mut input, field_below(&field, &below)) else {
+                    return Ok(Transformed::no(part));
+                };
+                path.extend(below);
+                field = Field::new(path.join("."), found.data_type().clone(), true);
+            }
+            let at = inputs.iter().position(|known| *known == input).unwrap_or_else(|| {
+                inputs.push(input);
+                fields.push(field.with_nullable(true));
+                fields.len() - 1
+            });
+            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(fields[at].name(), at));
+            Ok(Transformed::new(column, true, TreeNodeRecursion::Jump))
         })?;
         if let Some(column) = fault {
             return Err(bug!("column `{column}` belongs to no table"));
         }
         let schema = Arc::new(Schema::new(fields));
         let data_type = expr.data.data_type(&schema)?;
-        let inputs = inputs.into_iter().map(|(_, input)| input).collect();
         Ok(RowExpr { expr: expr.data, inputs, schema, data_type })
     }
 
@@ -239,7 +270,7 @@ impl Binder<'_> {
             return Some(Input::Profile(column.to_owned()));
         }
         if store.events.iter().any(|events| alias(&events.table) == qualifier) {
-            return Some(Input::Event(column.to_owned()));
+            return Some(Input::Event(vec![column.to_owned()]));
         }
         let lookup = store.lookups.iter().position(|lookup| alias(&lookup.table) == qualifier)?;
         Some(Input::Lookup(lookup, column.to_owned()))

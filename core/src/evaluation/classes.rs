@@ -19,7 +19,7 @@ use crate::bug;
 use crate::compile::{Literal, Questions, Subject, Test, Want, float_key};
 use crate::error::Result;
 
-use super::bits::Bits;
+use super::bits::{Bits, small};
 use super::dictionary::Dictionary;
 
 /// The answer of a test: TRUE, FALSE or NULL.
@@ -110,17 +110,34 @@ pub(super) enum Values {
 }
 
 impl Values {
-    /// The classes of all rows of a batch.
-    pub(super) fn all(&self, n_rows: usize) -> Vec<u32> {
+    /// The rows of a batch whose class is among those that are `wanted`.
+    pub(super) fn rows(&self, n_rows: usize, wanted: &[bool]) -> Vec<u32> {
         match self {
-            Self::Rows(classes) => classes.clone(),
-            Self::Codes { codes, .. } if codes.null_count() > 0 => {
-                (0..n_rows).map(|row| self.class(row)).collect()
+            Self::Rows(classes) => positions(n_rows, |row| wanted[classes[row] as usize]),
+            Self::Codes { classes, codes, null } => {
+                let of_code: Vec<bool> = classes.iter().map(|class| wanted[*class as usize]).collect();
+                let nulls = codes.nulls().filter(|nulls| nulls.null_count() > 0);
+                let of_null = nulls.is_some() && wanted[*null as usize];
+                if !of_null && !of_code.contains(&true) {
+                    return vec![];
+                }
+                let codes = codes.values();
+                match nulls {
+                    None => positions(n_rows, |row| of_code[codes[row].cast_unsigned() as usize]),
+                    Some(nulls) => positions(n_rows, |row| {
+                        let of_code = of_code.get(codes[row].cast_unsigned() as usize) == Some(&true);
+                        let is_valid = nulls.is_valid(row);
+                        is_valid & of_code | !is_valid & of_null
+                    }),
+                }
             }
-            Self::Codes { classes, codes, .. } => {
-                codes.values().iter().map(|code| classes[code.cast_unsigned() as usize]).collect()
+            Self::Same(class) => {
+                if wanted[*class as usize] {
+                    (0..small(n_rows)).collect()
+                } else {
+                    vec![]
+                }
             }
-            Self::Same(class) => vec![*class; n_rows],
         }
     }
 
@@ -139,6 +156,18 @@ impl Values {
             Self::Same(class) => *class,
         }
     }
+}
+
+/// Where something holds. Whether it does is as good as random, so the loop has no branch on it.
+fn positions(n_rows: usize, holds: impl Fn(usize) -> bool) -> Vec<u32> {
+    let mut found = vec![0; n_rows];
+    let mut n = 0;
+    for row in 0..n_rows {
+        found[n] = small(row);
+        n += usize::from(holds(row));
+    }
+    found.truncate(n);
+    found
 }
 
 impl Classes {
@@ -267,7 +296,7 @@ impl Classes {
         let all = &mut self.holds;
         *self.by_holds.entry(holds).or_insert_with_key(|holds| {
             all.push(holds.clone());
-            super::bits::small(all.len() - 1)
+            small(all.len() - 1)
         })
     }
 

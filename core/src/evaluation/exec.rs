@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -17,7 +16,7 @@ use futures::StreamExt;
 
 use crate::bug;
 
-use super::{Asked, Prepared, Tables};
+use super::{Asked, Outcome, Prepared, Tables};
 
 /// Keys of a batch.
 const BATCH: usize = 8192;
@@ -101,16 +100,15 @@ impl ExecutionPlan for MembersExec {
         let (prepared, tables) = (Arc::clone(&self.prepared), Arc::clone(&self.tables));
         let (schema, limit) = (Arc::clone(&self.schema), self.limit);
         let members = async move {
-            let outcome =
+            let mut outcome =
                 prepared.run(&*tables, Asked { members_only: true, limit, ..Asked::default() }).await?;
-            let Some((_, members)) = outcome.members.into_iter().next() else {
+            let Some((_, members)) = outcome.members.pop() else {
                 return Err(bug!("an evaluation of no rule").into());
             };
             let ordinals: Vec<u32> = members.iter().take(limit.unwrap_or(usize::MAX)).collect();
-            let keys = outcome.keys;
             let chunks: Vec<UInt32Array> =
                 ordinals.chunks(BATCH).map(|chunk| UInt32Array::from(chunk.to_vec())).collect();
-            let batches = chunks.into_iter().map(move |chunk| batch(&schema, &keys, &chunk));
+            let batches = chunks.into_iter().map(move |chunk| batch(&schema, &outcome, &chunk));
             Ok(futures::stream::iter(batches))
         };
         let stream = futures::stream::once(members).flat_map(|found| match found {
@@ -121,8 +119,8 @@ impl ExecutionPlan for MembersExec {
     }
 }
 
-fn batch(schema: &SchemaRef, keys: &arrow::array::ArrayRef, ordinals: &UInt32Array) -> Result<RecordBatch> {
+fn batch(schema: &SchemaRef, outcome: &Outcome, ordinals: &UInt32Array) -> Result<RecordBatch> {
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(ordinals.values().len()));
-    let columns = if schema.fields().is_empty() { vec![] } else { vec![take(keys, ordinals, None)?] };
+    let columns = if schema.fields().is_empty() { vec![] } else { vec![outcome.keys_of(ordinals)?] };
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }

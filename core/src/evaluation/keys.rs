@@ -3,13 +3,14 @@
 use std::hash::BuildHasher;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, LargeStringArray, StringViewArray, UInt32Array, new_empty_array,
 };
 use arrow::compute::{cast, concat, take};
 use arrow::datatypes::{DataType, Int64Type};
-use hashbrown::DefaultHashBuilder;
+use hashbrown::{DefaultHashBuilder, HashSet};
 
 use crate::bug;
 use crate::diagnostic::{Diagnostic, Kind};
@@ -25,9 +26,21 @@ pub(super) const NOBODY: u32 = u32::MAX;
 pub(super) struct Keys {
     kept: Kept,
     /// Open addressing: the upper half of the hash, and the ordinal plus one; 0 is free.
-    slots: Vec<u64>,
+    slots: Vec<AtomicU64>,
     mask: u64,
     hasher: DefaultHashBuilder,
+    /// The ordinal of each, where that is not its position.
+    places: Option<Vec<u32>>,
+}
+
+/// So many keys, or fewer, are made known by one thread.
+const SERIAL: usize = 1 << 15;
+
+/// A key, to find out whether it was met before.
+#[derive(PartialEq, Eq, Hash)]
+enum Known<'k> {
+    Text(&'k [u8]),
+    Number(i64),
 }
 
 /// The keys in the form that is compared.
@@ -103,11 +116,7 @@ impl Kept {
 
     /// The keys in another order.
     pub(super) fn ordered(&self, order: &UInt32Array) -> Result<Self> {
-        let array: &dyn Array = match self {
-            Self::Text(keys) => &keys.texts,
-            Self::Number(keys) => keys,
-        };
-        let ordered = take(array, order, None).map_err(|error| bug!("keys: {error}"))?;
+        let ordered = take(self.as_array(), order, None).map_err(|error| bug!("keys: {error}"))?;
         Ok(match self {
             Self::Text(_) => Self::Text(Texts::new(ordered.as_string::<i64>().clone())),
             Self::Number(_) => Self::Number(ordered.as_primitive::<Int64Type>().clone()),
@@ -124,11 +133,20 @@ impl Kept {
 
     /// The keys as a profile table of this type has them.
     pub(super) fn array(&self, data_type: &DataType) -> Result<ArrayRef> {
-        let kept: ArrayRef = match self {
-            Self::Text(keys) => Arc::new(keys.texts.clone()),
-            Self::Number(keys) => Arc::new(keys.clone()),
-        };
-        cast(&kept, data_type).map_err(|error| bug!("keys of type {data_type}: {error}"))
+        cast(self.as_array(), data_type).map_err(|error| bug!("keys of type {data_type}: {error}"))
+    }
+
+    /// Some of them, likewise.
+    pub(super) fn of(&self, positions: &UInt32Array, data_type: &DataType) -> Result<ArrayRef> {
+        let keys = take(self.as_array(), positions, None).map_err(|error| bug!("keys: {error}"))?;
+        cast(&keys, data_type).map_err(|error| bug!("keys of type {data_type}: {error}"))
+    }
+
+    fn as_array(&self) -> &dyn Array {
+        match self {
+            Self::Text(keys) => &keys.texts,
+            Self::Number(keys) => keys,
+        }
     }
 }
 
@@ -162,55 +180,80 @@ fn form(data_type: &DataType) -> Option<bool> {
 
 impl Keys {
     /// Finds keys again by their position. Refuses a key that stands twice.
-    pub(super) fn new(kept: Kept) -> std::result::Result<Self, Repeated> {
-        match Self::all(kept) {
-            (keys, None) => Ok(keys),
-            (_, Some(repeated)) => Err(repeated),
-        }
+    pub(super) fn new(kept: Kept, n_threads: usize) -> std::result::Result<Self, Repeated> {
+        let (keys, is_repeated) = Self::any(kept, n_threads);
+        if is_repeated { Err(keys.repeated()) } else { Ok(keys) }
     }
 
-    /// Finds keys again, those that stand more than once by the first of their positions.
-    pub(super) fn all(kept: Kept) -> (Self, Option<Repeated>) {
+    /// Finds keys again, those that stand more than once by one of their positions; says whether there are any.
+    pub(super) fn any(kept: Kept, n_threads: usize) -> (Self, bool) {
         let n = kept.len();
         let capacity = (n * 2).next_power_of_two().max(64);
-        let mut keys = Self {
-            kept,
-            slots: vec![0; capacity],
-            mask: capacity as u64 - 1,
-            hasher: DefaultHashBuilder::default(),
-        };
-        let (mut first, mut more) = (None, 0_usize);
-        for at in 0..n {
-            let hash = keys.hash_of(at);
-            let mut slot = hash & keys.mask;
-            loop {
-                let entry = keys.slot(slot);
-                if entry == 0 {
-                    let upper = hash & 0xffff_ffff_0000_0000;
-                    let place = usize::try_from(slot).unwrap_or_default();
-                    keys.slots[place] = upper | (at as u64 + 1);
-                    break;
-                }
-                if entry >> 32 == hash >> 32 && keys.same(ordinal(entry), at) {
-                    if first.replace(first.unwrap_or(at)).is_some() {
-                        more += 1;
-                    }
-                    break;
-                }
-                slot = (slot + 1) & keys.mask;
-            }
-        }
-        (keys, first.map(|first| Repeated { first, more }))
+        let mut slots = vec![];
+        slots.resize_with(capacity, AtomicU64::default);
+        let (mask, hasher) = (capacity as u64 - 1, DefaultHashBuilder::default());
+        let keys = Self { kept, slots, mask, hasher, places: None };
+        let n_each = n.div_ceil(n_threads.max(1)).max(SERIAL);
+        let mut parts = (0..n).step_by(n_each).map(|start| start..n.min(start + n_each));
+        let own = parts.next().unwrap_or_default();
+        let is_repeated = std::thread::scope(|scope| {
+            let others: Vec<_> = parts.map(|part| scope.spawn(|| keys.insert(part))).collect();
+            let own = keys.insert(own);
+            others.into_iter().fold(own, |found, other| match other.join() {
+                Ok(other) => found || other,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+        });
+        (keys, is_repeated)
     }
 
-    /// How many profiles there are.
+    /// Makes some keys known; says whether one was.
+    fn insert(&self, positions: Range<usize>) -> bool {
+        let mut is_repeated = false;
+        for at in positions {
+            let hash = self.hash_of(at);
+            let entry = hash & 0xffff_ffff_0000_0000 | (at as u64 + 1);
+            let mut slot = hash & self.mask;
+            // Another thread may take a slot that was free.
+            while let Err(other) = self.slot(slot).compare_exchange(0, entry, Relaxed, Relaxed) {
+                if other >> 32 == hash >> 32 && self.same(ordinal(other), at) {
+                    is_repeated = true;
+                    break;
+                }
+                slot = (slot + 1) & self.mask;
+            }
+        }
+        is_repeated
+    }
+
+    /// What is to be said of keys that stand twice, which are there.
+    fn repeated(&self) -> Repeated {
+        let (mut known, mut first, mut more) = (HashSet::new(), None, 0);
+        for at in 0..self.kept.len() {
+            let is_new = match &self.kept {
+                Kept::Text(keys) => known.insert(Known::Text(keys.get(at))),
+                Kept::Number(keys) => known.insert(Known::Number(keys.value(at))),
+            };
+            if !is_new && first.replace(first.unwrap_or(at)).is_some() {
+                more += 1;
+            }
+        }
+        Repeated { first: first.unwrap_or_default(), more }
+    }
+
+    /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.kept.len()
     }
 
-    fn slot(&self, at: u64) -> u64 {
+    /// The same keys with other ordinals.
+    pub(super) fn placed(self, places: Vec<u32>) -> Self {
+        Self { places: Some(places), ..self }
+    }
+
+    fn slot(&self, at: u64) -> &AtomicU64 {
         // The mask keeps positions below the length, which fits.
-        usize::try_from(at).ok().and_then(|at| self.slots.get(at)).copied().unwrap_or_default()
+        &self.slots[usize::try_from(at).unwrap_or_default()]
     }
 
     fn hash_of(&self, at: usize) -> u64 {
@@ -242,7 +285,7 @@ impl Keys {
             };
             return Ok(codes.normalized_keys().into_iter().enumerate().map(ordinal).collect());
         }
-        Ok(match &self.kept {
+        let mut found: Vec<u32> = match &self.kept {
             Kept::Text(kept) => self.texts(&as_text(keys)?, kept),
             Kept::Number(kept) => {
                 let keys = as_numbers(keys)?;
@@ -252,7 +295,12 @@ impl Keys {
                 };
                 keys.iter().map(ordinal).collect()
             }
-        })
+        };
+        if let Some(places) = &self.places {
+            let placed = |at: &mut u32| *at = places.get(*at as usize).copied().unwrap_or(NOBODY);
+            found.iter_mut().for_each(placed);
+        }
+        Ok(found)
     }
 
     /// Hashes first, then slots, then keys: each step's cache misses overlap.
@@ -278,7 +326,7 @@ impl Keys {
     fn find(&self, hash: u64, same: impl Fn(u32) -> bool) -> u32 {
         let mut slot = hash & self.mask;
         loop {
-            let entry = self.slot(slot);
+            let entry = self.slot(slot).load(Relaxed);
             if entry == 0 {
                 return NOBODY;
             }

@@ -37,14 +37,16 @@ mod run;
 mod scan;
 mod scatter;
 mod shard;
+mod sieve;
 mod signature;
 mod sums;
 mod table;
+mod uses;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, UInt32Array};
 use datafusion::catalog::TableProvider;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -54,6 +56,8 @@ use roaring::RoaringBitmap;
 
 use crate::error::Result;
 use crate::profile::Bound;
+
+use shard::Profiles;
 
 pub use exec::MembersExec;
 pub use keys::repeated;
@@ -100,8 +104,7 @@ pub struct Buckets {
 /// What an evaluation found.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The keys of all profiles.
-    pub keys: ArrayRef,
+    profiles: Arc<Profiles>,
     /// For each rule that took part its position in the resolved program, and the positions of its members.
     pub members: Vec<(usize, RoaringBitmap)>,
     /// Rows of the profile table without a key.
@@ -112,6 +115,18 @@ pub struct Outcome {
     pub orphans: Option<u64>,
     /// Bytes fetched from files.
     pub bytes: u64,
+}
+
+impl Outcome {
+    /// The keys of all profiles.
+    pub fn keys(&self) -> Result<ArrayRef> {
+        self.profiles.array()
+    }
+
+    /// The keys of some, by their positions.
+    pub fn keys_of(&self, positions: &UInt32Array) -> Result<ArrayRef> {
+        self.profiles.keys.of(positions, &self.profiles.key_type)
+    }
 }
 
 /// How far a run has come, for whoever watches.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, RecordBatch};
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::FileScanConfig;
@@ -20,8 +20,9 @@ use datafusion::parquet::arrow::arrow_reader::{
 };
 use datafusion::parquet::basic::{Encoding, PageType};
 use datafusion::parquet::errors::ParquetError;
-use datafusion::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use datafusion::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use datafusion::parquet::file::reader::{ChunkReader, Length};
+use datafusion::parquet::schema::types::ColumnDescPtr;
 use datafusion::physical_plan::ExecutionPlan;
 use hashbrown::HashMap;
 use object_store::ObjectStore;
@@ -31,7 +32,9 @@ use tokio::sync::OnceCell;
 use crate::compile::is_text;
 use crate::error::{Error, Result, from_object_store};
 
+use super::bind::field_below;
 use super::classes::order_keys;
+use super::table::EventTable;
 
 /// Rows decoded at once.
 const BATCH: usize = 8192;
@@ -51,8 +54,8 @@ pub(super) struct Files {
     shared: Mutex<HashMap<Columns, Arc<OnceCell<Fetched>>>>,
 }
 
-/// Columns of a row group: the file, the position of the row group, their names.
-type Columns = (usize, usize, Vec<String>);
+/// Columns of a row group: the file, the position of the row group, the positions of their leaves.
+type Columns = (usize, usize, Vec<usize>);
 
 /// A row group, or some of its rows.
 #[derive(Clone, Debug)]
@@ -65,6 +68,8 @@ pub(super) struct Piece {
     is_part: bool,
     /// The plan's partition that its file is in.
     pub(super) partition: usize,
+    /// An instant that stands for the times of its rows as far as windows go, where one does.
+    pub(super) time: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -83,14 +88,13 @@ struct Fetched {
 }
 
 impl Files {
-    /// The files that a plan scans, where it does nothing but scan Parquet files that have `columns` as the table
-    /// has them; `None` otherwise. Row groups whose `time` lies before `since` are left out.
+    /// The files that a plan scans, where it does nothing but scan Parquet files that have `columns`, or fields below them, as the table
+    /// has them; `None` otherwise. Row groups before all windows are left out.
     pub(super) async fn of(
         plan: &Arc<dyn ExecutionPlan>,
         table: &Schema,
-        columns: &[&str],
-        time: &str,
-        since: i64,
+        columns: &[&[String]],
+        events: &EventTable,
         runtime: &RuntimeEnv,
     ) -> Result<Option<Self>> {
         let scan = plan.downcast_ref::<DataSourceExec>();
@@ -119,7 +123,7 @@ impl Files {
                 .await?;
             let own = ArrowReaderMetadata::try_new(Arc::clone(&metadata), ArrowReaderOptions::new())
                 .map_err(|error| broken(&file.object_meta.location, error))?;
-            if !columns.iter().all(|name| same_column(table, own.schema(), name)) {
+            if !columns.iter().all(|path| same_column(table, own.schema(), path)) {
                 return Ok(None);
             }
             let schema = Arc::clone(own.schema());
@@ -128,13 +132,14 @@ impl Files {
         files.sort_by(|left, right| left.path.cmp(&right.path));
         let mut pieces = vec![];
         for (at, file) in files.iter().enumerate() {
-            let latest = file.latest(time)?;
+            let times = file.times(&events.time)?;
             for group in 0..file.metadata.num_row_groups() {
-                let latest = latest.as_ref().and_then(|latest| latest[group]);
+                let times = times.as_ref().and_then(|times| times[group]);
                 let rows = 0..usize::try_from(file.metadata.row_group(group).num_rows()).unwrap_or_default();
-                if !rows.is_empty() && latest.is_none_or(|latest| latest >= since) {
+                if !rows.is_empty() && times.is_none_or(|(_, last)| last >= events.since) {
+                    let time = times.and_then(|(first, last)| events.alike(first, last));
                     let partition = file.partition;
-                    pieces.push(Piece { file: at, group, rows, is_part: false, partition });
+                    pieces.push(Piece { file: at, group, rows, is_part: false, partition, time });
                 }
             }
         }
@@ -161,7 +166,7 @@ impl Files {
     pub(super) async fn read(
         &self,
         piece: &Piece,
-        columns: &[&str],
+        columns: &[&[String]],
         selection: Option<RowSelection>,
     ) -> Result<(ParquetRecordBatchReader, u64)> {
         let (file, group) = (&self.files[piece.file], piece.group);
@@ -173,15 +178,15 @@ impl Files {
         let schema = file.reading(group);
         let options = ArrowReaderOptions::new().with_schema(schema);
         let metadata = ArrowReaderMetadata::try_new(Arc::clone(&file.metadata), options).map_err(failed)?;
-        let roots = metadata.parquet_schema().root_schema().get_fields();
-        let roots = roots.iter().enumerate().filter(|(_, field)| columns.contains(&field.name()));
-        let mask =
-            ProjectionMask::roots(metadata.parquet_schema(), roots.map(|(at, _)| at).collect::<Vec<_>>());
+        let leaves = metadata.parquet_schema().columns().iter().enumerate();
+        let is_read = |leaf: &ColumnDescPtr| columns.iter().any(|path| leaf.path().parts().starts_with(path));
+        let leaves: Vec<usize> = leaves.filter(|(_, leaf)| is_read(leaf)).map(|(at, _)| at).collect();
+        let mask = ProjectionMask::leaves(metadata.parquet_schema(), leaves.iter().copied());
         let mut ranges: Vec<Range<u64>> = vec![];
-        let mut wanted: Vec<Range<u64>> = (0..own.num_columns())
-            .filter(|at| mask.leaf_included(*at))
+        let mut wanted: Vec<Range<u64>> = leaves
+            .iter()
             .map(|at| {
-                let (start, length) = own.column(at).byte_range();
+                let (start, length) = own.column(*at).byte_range();
                 start..start + length
             })
             .collect();
@@ -193,8 +198,7 @@ impl Files {
             }
         }
         let (fetched, bytes) = if piece.is_part {
-            let columns = columns.iter().map(|&name| name.to_owned()).collect();
-            let cell = self.shared((piece.file, group, columns));
+            let cell = self.shared((piece.file, group, leaves));
             let mut bytes = 0;
             let fetch = async {
                 let fetched = self.fetch(file, &ranges).await?;
@@ -241,46 +245,55 @@ impl Files {
 }
 
 impl File {
-    /// The latest time of each row group, where the file says.
-    fn latest(&self, time: &str) -> Result<Option<Vec<Option<i64>>>> {
+    /// The first and the last time of each row group, where the file says and all its events have one: those without
+    /// matter to some rules, and are in no statistics.
+    fn times(&self, time: &str) -> Result<Option<Vec<Option<(i64, i64)>>>> {
         let schema = self.metadata.file_metadata().schema_descr();
         let Ok(converter) = StatisticsConverter::try_new(time, &self.schema, schema) else { return Ok(None) };
-        let Ok(latest) = converter.row_group_maxes(self.metadata.row_groups()) else { return Ok(None) };
-        let keys = order_keys(&latest)?;
-        // Events without a time matter to some rules and are in no statistics of greatest values.
-        let nulls = converter.row_group_null_counts(self.metadata.row_groups()).ok();
-        let known = |at: usize| {
-            latest.is_valid(at)
-                && nulls.as_ref().is_some_and(|nulls| nulls.is_valid(at) && nulls.value(at) == 0)
+        let groups = self.metadata.row_groups();
+        let (Ok(first), Ok(last), Ok(nulls)) = (
+            converter.row_group_mins(groups),
+            converter.row_group_maxes(groups),
+            converter.row_group_null_counts(groups),
+        ) else {
+            return Ok(None);
         };
-        Ok(Some((0..latest.len()).map(|at| known(at).then(|| keys[at])).collect()))
+        let (firsts, lasts) = (order_keys(&first)?, order_keys(&last)?);
+        let known =
+            |at: usize| first.is_valid(at) && last.is_valid(at) && nulls.is_valid(at) && nulls.value(at) == 0;
+        Ok(Some((0..groups.len()).map(|at| known(at).then(|| (firsts[at], lasts[at]))).collect()))
     }
 
     /// The schema to read a row group by: texts as codes where all pages hold codes, else as views.
     fn reading(&self, group: usize) -> SchemaRef {
         let group = self.metadata.row_group(group);
-        let fields: Vec<_> = self
-            .schema
-            .fields()
-            .iter()
-            .map(|field| {
-                if !is_text(field.data_type()) {
-                    return Arc::clone(field);
-                }
-                let chunk = group
-                    .columns()
-                    .iter()
-                    .find(|chunk| chunk.column_path().parts() == [field.name().as_str()]);
-                let data_type = if chunk.is_some_and(all_codes) {
-                    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
-                } else {
-                    DataType::Utf8View
-                };
-                Arc::new(field.as_ref().clone().with_data_type(data_type))
-            })
-            .collect();
-        Arc::new(Schema::new(fields))
+        let fields = self.schema.fields().iter().map(|field| reading(field, group, &mut vec![]));
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
+}
+
+/// How a field is read, given the names of those around it.
+fn reading(field: &FieldRef, group: &RowGroupMetaData, around: &mut Vec<String>) -> FieldRef {
+    around.push(field.name().clone());
+    let data_type = match field.data_type() {
+        data_type if is_text(data_type) => {
+            let chunk = group.columns().iter().find(|chunk| chunk.column_path().parts() == &around[..]);
+            if chunk.is_some_and(all_codes) {
+                DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+            } else {
+                DataType::Utf8View
+            }
+        }
+        DataType::Struct(fields) => {
+            DataType::Struct(fields.iter().map(|field| reading(field, group, around)).collect())
+        }
+        data_type => data_type.clone(),
+    };
+    around.pop();
+    if data_type == *field.data_type() {
+        return Arc::clone(field);
+    }
+    Arc::new(field.as_ref().clone().with_data_type(data_type))
 }
 
 /// Whether all data pages of a column hold dictionary codes.
@@ -298,12 +311,14 @@ fn all_codes(chunk: &ColumnChunkMetaData) -> bool {
     })
 }
 
-/// Whether a file has a column as the table has it, however texts are held.
-fn same_column(table: &Schema, file: &Schema, name: &str) -> bool {
+/// Whether a file has a column, or a field below one, as the table has it, however texts are held.
+fn same_column(table: &Schema, file: &Schema, path: &[String]) -> bool {
+    let Some((name, below)) = path.split_first() else { return false };
     let (Ok(wanted), Ok(own)) = (table.field_with_name(name), file.field_with_name(name)) else {
         return false;
     };
-    same_type(wanted.data_type(), own.data_type())
+    let types = field_below(wanted, below).zip(field_below(own, below));
+    types.is_some_and(|(wanted, own)| same_type(wanted.data_type(), own.data_type()))
 }
 
 fn same_type(left: &DataType, right: &DataType) -> bool {

@@ -119,8 +119,12 @@ pub(super) struct ProfileScan {
 }
 
 impl ProfileScan {
-    /// Reads the profiles, once: those with one of the wanted keys, or all.
-    pub(super) async fn read(&self, task: &Arc<TaskContext>, wanted: Option<Keys>) -> Result<Profiles> {
+    /// Reads the profiles: all, or those with one of the `wanted` keys, which are given back with their ordinals.
+    async fn read(
+        &self,
+        task: &Arc<TaskContext>,
+        wanted: Option<Keys>,
+    ) -> Result<(Arc<Profiles>, Option<Keys>)> {
         let n_subjects = self.evaluation.profiles.subjects.len();
         let wanted = Arc::new(wanted);
         let streams = execute_stream_partitioned(Arc::clone(&self.plan), Arc::clone(task))?;
@@ -177,11 +181,25 @@ impl ProfileScan {
                 starts
             }
         };
+        let found = parts.iter().flat_map(|part| &part.found);
+        let (mut places, mut is_repeated) =
+            (wanted.as_ref().as_ref().map(|wanted| vec![NOBODY; wanted.len()]), false);
+        if let Some(places) = &mut places {
+            for (at, wanted) in found.enumerate().filter(|(_, wanted)| **wanted != NOBODY) {
+                is_repeated |= std::mem::replace(&mut places[*wanted as usize], small(at)) != NOBODY;
+            }
+        }
         let of = self.reader.classes.lock().unwrap_or_else(PoisonError::into_inner);
         let attributes = Attributes::new(&self.evaluation, of_subject, &of);
         let (table, key) = (self.reader.table.clone(), self.reader.key.clone());
         let key_type = self.key_type.clone();
-        Ok(Profiles { keys, starts, columns, table, key, key_type, attributes, null_keys })
+        let profiles =
+            Arc::new(Profiles { keys, starts, columns, table, key, key_type, attributes, null_keys });
+        if is_repeated {
+            return Err(profiles.repeated());
+        }
+        let wanted = Arc::into_inner(wanted).flatten().zip(places);
+        Ok((profiles, wanted.map(|(wanted, places)| wanted.placed(places))))
     }
 }
 
@@ -209,24 +227,41 @@ impl Everyone {
     }
 
     /// The keys of events that wait.
-    pub(super) fn keys<'a>(&self, waiting: impl Iterator<Item = &'a Pending>) -> Result<Keys> {
-        let keys: Vec<ArrayRef> = waiting.flat_map(Pending::keys).cloned().collect();
-        Ok(Keys::all(Kept::new(&keys, &self.scan.key_type)?).0)
-    }
-
-    /// The profiles, or those with one of the wanted keys if they are read only now.
-    pub(super) async fn profiles(
+    pub(super) fn wanted<'a>(
         &self,
-        task: &Arc<TaskContext>,
-        wanted: Option<Keys>,
-    ) -> Result<&Arc<Profiles>> {
-        self.all.get_or_try_init(|| async { Ok(Arc::new(self.scan.read(task, wanted).await?)) }).await
+        waiting: impl Iterator<Item = &'a Pending>,
+        n_threads: usize,
+    ) -> Result<Keys> {
+        let keys: Vec<ArrayRef> = waiting.flat_map(Pending::keys).cloned().collect();
+        Ok(Keys::any(Kept::new(&keys, &self.scan.key_type)?, n_threads).0)
     }
 
-    /// The first shard, likewise.
+    /// The profiles.
+    pub(super) async fn profiles(&self, task: &Arc<TaskContext>) -> Result<&Arc<Profiles>> {
+        self.all.get_or_try_init(|| async { Ok(self.scan.read(task, None).await?.0) }).await
+    }
+
+    /// The first shard, if it has been read.
+    pub(super) fn ready(&self) -> Option<&Arc<Shard>> {
+        self.first.get()
+    }
+
+    /// The first shard. If profiles are read only now, only those that are `wanted` are.
     pub(super) async fn shard(&self, task: &Arc<TaskContext>, wanted: Option<Keys>) -> Result<Arc<Shard>> {
-        let profiles = self.profiles(task, wanted).await?;
-        let shard = self.first.get_or_try_init(|| async { Ok::<_, Error>(Arc::new(profiles.shard(0)?)) });
+        let shard = self.first.get_or_try_init(|| async {
+            let shard = match wanted {
+                None => {
+                    let n_threads = task.session_config().target_partitions();
+                    self.profiles(task).await?.shard(0, n_threads)?
+                }
+                Some(_) => {
+                    let (profiles, keys) = self.scan.read(task, wanted).await?;
+                    let profiles = self.all.get_or_init(|| async { profiles }).await;
+                    profiles.with_keys(keys.ok_or_else(|| bug!("keys are still in use"))?)
+                }
+            };
+            Ok::<_, Error>(Arc::new(shard))
+        });
         Ok(Arc::clone(shard.await?))
     }
 }
@@ -248,6 +283,8 @@ struct ProfilePart {
     buckets: Vec<u32>,
     classes: Vec<Vec<u32>>,
     kept: Vec<ArrayRef>,
+    /// Which of the wanted keys each has.
+    found: Vec<u32>,
     null_keys: u64,
 }
 
@@ -263,14 +300,18 @@ impl ProfileReader {
         } else {
             batch
         };
-        let few;
+        let (few, mut found);
         let batch = match wanted {
-            None => batch,
+            None => {
+                found = vec![];
+                batch
+            }
             Some(wanted) => {
                 let keys = column(batch, std::slice::from_ref(&self.key))?;
-                let found = wanted.ordinals(&keys, &mut Dictionary::default())?;
-                let found: BooleanArray = found.into_iter().map(|at| Some(at != NOBODY)).collect();
-                few = filter_record_batch(batch, &found).map_err(|error| bug!("keys: {error}"))?;
+                found = wanted.ordinals(&keys, &mut Dictionary::default())?;
+                let is_found: BooleanArray = found.iter().map(|at| Some(*at != NOBODY)).collect();
+                few = filter_record_batch(batch, &is_found).map_err(|error| bug!("keys: {error}"))?;
+                found.retain(|at| *at != NOBODY);
                 &few
             }
         };
@@ -319,6 +360,7 @@ impl ProfileReader {
             buckets: buckets.unwrap_or_default(),
             classes,
             kept,
+            found,
             null_keys,
         })
     }

@@ -52,12 +52,14 @@ impl Prepared {
             counting.push(Counting::new(&self.evaluation, at, table, aggregates));
             scans.push(scan);
         }
-        let events_first = asked.members_only
-            && !asked.orphans
-            && !self.events_need_profiles()
-            && self.evaluation.members_have_events();
+        let may_wait = asked.members_only && !asked.orphans && !self.events_need_profiles();
+        let first = match may_wait {
+            false => First::Profiles,
+            true if self.evaluation.members_have_events() => First::Events,
+            true => First::Both,
+        };
         // Where profiles come after the events, buckets are of no use but to end early.
-        let buckets = in_common(&scans).filter(|_| !events_first || asked.limit.is_some());
+        let buckets = in_common(&scans).filter(|_| first != First::Events || asked.limit.is_some());
         let everyone = Everyone::new(self.open_profiles(tables, buckets).await?);
         let evaluation = Arc::clone(&self.evaluation);
         let finish = Finish { evaluation, tables: counting, values: self.values.clone() };
@@ -65,12 +67,12 @@ impl Prepared {
         let run = Arc::new(Run { finish, scans, everyone, asked, task, next, found });
         let found = match buckets {
             Some(_) => run.bucket_by_bucket(n_threads).await?,
-            None => run.all_at_once(n_threads, events_first).await?,
+            None => run.all_at_once(n_threads, first).await?,
         };
         let rules = self.evaluation.rules.iter().map(|(at, _)| *at);
-        let profiles = run.everyone.profiles(&run.task, None).await?;
+        let profiles = run.everyone.profiles(&run.task).await?;
         Ok(Outcome {
-            keys: profiles.array()?,
+            profiles: Arc::clone(profiles),
             members: rules.zip(found.members).collect(),
             null_keys: profiles.null_keys,
             events: found.read.events,
@@ -82,6 +84,16 @@ impl Prepared {
     pub(super) fn events(&self, at: usize) -> &crate::profile::Events {
         &self.program.store.store.events[self.evaluation.tables[at].events]
     }
+}
+
+/// What is read first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum First {
+    Profiles,
+    /// Both at once: events wait until all profiles have been read.
+    Both,
+    /// Events, if they are few; then those profiles alone that have any.
+    Events,
 }
 
 /// How all tables are cut, if they are cut alike.
@@ -173,7 +185,7 @@ impl Run {
 
     /// Each thread reads and finishes one shard after the other.
     async fn bucket_by_bucket(self: &Arc<Self>, n_threads: usize) -> Result<Found> {
-        let n_shards = self.everyone.profiles(&self.task, None).await?.n_shards();
+        let n_shards = self.everyone.profiles(&self.task).await?.n_shards();
         let mut set = JoinSet::new();
         for _ in 0..n_threads.min(n_shards) {
             let run = Arc::clone(self);
@@ -187,17 +199,18 @@ impl Run {
     }
 
     async fn shards(&self) -> Result<Found> {
-        let (n_tables, profiles) = (self.scans.len(), self.everyone.profiles(&self.task, None).await?);
+        let (n_tables, profiles) = (self.scans.len(), self.everyone.profiles(&self.task).await?);
         let mut readers = (0..n_tables).map(|table| self.reader(table)).collect::<Result<Vec<_>>>()?;
         let mut known: Vec<Known> = (0..n_tables).map(|_| Known::default()).collect();
         let mut scratch = Scratch::default();
         while let Some(at) = self.take(profiles.n_shards()) {
-            let shard = Arc::new(profiles.shard(at)?);
+            let shard = Arc::new(profiles.shard(at, 1)?);
             for ((reader, known), counting) in readers.iter_mut().zip(&mut known).zip(&self.finish.tables) {
                 reader.begin(&shard)?;
                 for part in reader.parts_of(at) {
                     reader.part(part).await?;
                 }
+                reader.end()?;
                 counting.learn(known);
             }
             let scatters = readers.iter().map(|reader| std::slice::from_ref(&reader.matcher.scatter));
@@ -212,11 +225,16 @@ impl Run {
         Ok(found)
     }
 
-    /// All threads read, then all threads finish. With `events_first` the profiles are read after the events, if these
-    /// are few: those alone that have any.
-    async fn all_at_once(self: &Arc<Self>, n_threads: usize, events_first: bool) -> Result<Found> {
-        if !events_first {
-            self.everyone.shard(&self.task, None).await?;
+    /// All threads read, then all threads finish.
+    async fn all_at_once(self: &Arc<Self>, n_threads: usize, first: First) -> Result<Found> {
+        let mut profiles = JoinSet::new();
+        match first {
+            First::Profiles => drop(self.everyone.shard(&self.task, None).await?),
+            First::Both => {
+                let run = Arc::clone(self);
+                profiles.spawn(async move { run.everyone.shard(&run.task, None).await.map(drop) });
+            }
+            First::Events => {}
         }
         let (mut all, mut events) = (self.nobody(), vec![]);
         for table in 0..self.scans.len() {
@@ -224,7 +242,7 @@ impl Run {
             let mut set = JoinSet::new();
             for _ in 0..n_threads.min(self.scans[table].n_parts().max(1)) {
                 let run = Arc::clone(self);
-                set.spawn(async move { run.scatter(table, events_first).await });
+                set.spawn(async move { run.scatter(table).await });
             }
             let mut of_table = vec![];
             while let Some(done) = set.join_next().await {
@@ -234,8 +252,16 @@ impl Run {
             }
             events.push(of_table);
         }
-        let waiting = || events.iter().flatten().filter_map(|(_, pending)| pending.as_ref());
-        let wanted = events_first.then(|| self.everyone.keys(waiting())).transpose()?;
+        while let Some(done) = profiles.join_next().await {
+            done.map_err(|error| bug!("reading profiles: {error}"))??;
+        }
+        let wanted = match self.everyone.ready() {
+            Some(_) => None,
+            None => {
+                let waiting = events.iter().flatten().filter_map(|(_, pending)| pending.as_ref());
+                Some(self.everyone.wanted(waiting, n_threads)?)
+            }
+        };
         let shard = self.everyone.shard(&self.task, wanted).await?;
         let mut counted = vec![];
         for (of_table, counting) in events.into_iter().zip(&self.finish.tables) {
@@ -274,15 +300,16 @@ impl Run {
 
     /// One thread's reading of an event table, as long as there are parts of it; with the events that wait, if no profile
     /// has been read.
-    async fn scatter(&self, table: usize, events_first: bool) -> Result<(Scatter, Option<Pending>, Found)> {
+    async fn scatter(&self, table: usize) -> Result<(Scatter, Option<Pending>, Found)> {
         let mut reader = self.reader(table)?;
-        if !events_first {
-            reader.begin(&self.everyone.shard(&self.task, None).await?)?;
+        if let Some(shard) = self.everyone.ready() {
+            reader.begin(shard)?;
         }
         let n_parts = self.scans[table].n_parts();
         while let Some(part) = self.take(n_parts) {
             reader.part(part).await?;
         }
+        reader.end()?;
         let mut found = self.nobody();
         found.read(&reader);
         let pending = reader.waits().then_some(reader.matcher.pending);

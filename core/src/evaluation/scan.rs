@@ -26,6 +26,7 @@ use super::prepare::Prepared;
 use super::profiles::Everyone;
 use super::scatter::Scatter;
 use super::shard::Shard;
+use super::sieve::Sieve;
 use super::table::{Alive, EventTable, Matcher, Owners, column};
 use super::{Buckets, LaidOut, Tables, Watch};
 
@@ -34,13 +35,16 @@ const DENSE: f64 = 0.3;
 
 impl Prepared {
     pub(super) async fn open_scan(&self, tables: &dyn Tables, at: usize, table: &EventTable) -> Result<Scan> {
-        let columns = table.columns();
+        let columns = table.columns(None);
         let provider = tables.provider(&self.events(at).table).await?;
         let schema = provider.schema();
-        let projection: Vec<usize> = columns
-            .iter()
-            .map(|column| schema.index_of(column).map_err(|error| bug!("column `{column}`: {error}")))
-            .collect::<Result<_>>()?;
+        let mut projection = vec![];
+        for name in columns.iter().filter_map(|path| path.first()) {
+            let at = schema.index_of(name).map_err(|error| bug!("column `{name}`: {error}"))?;
+            if !projection.contains(&at) {
+                projection.push(at);
+            }
+        }
         let (state, events) = (tables.state(), self.evaluation.tables[at].events);
         let since = microseconds(table.since, &table.time_type);
         let (plan, buckets) = match tables.laid_out(&self.program.store, events, &projection, since).await? {
@@ -52,7 +56,7 @@ impl Prepared {
             }
         };
         let runtime = state.runtime_env();
-        let files = Files::of(&plan, &schema, &columns, &table.time, table.since, runtime).await?;
+        let files = Files::of(&plan, &schema, &columns, table, runtime).await?;
         let rows = match files {
             Some(mut files) => {
                 if buckets.is_none() {
@@ -176,7 +180,9 @@ impl<'a> Reader<'a> {
         watch: &'a Watch,
     ) -> Result<Self> {
         let consumer = MemoryConsumer::new("events of an evaluation").with_can_spill(true);
-        let matcher = Matcher::new(table, Scatter::new(consumer.register(task.memory_pool())))?;
+        let scatter = Scatter::new(consumer.register(task.memory_pool()));
+        let sieve = MemoryConsumer::new("first and last events of an evaluation");
+        let matcher = Matcher::new(table, scatter, Sieve::new(sieve.register(task.memory_pool())))?;
         Ok(Self { scan, matcher, shard: None, everyone, orphans, dense: orphans, bytes: 0, task, watch })
     }
 
@@ -184,6 +190,12 @@ impl<'a> Reader<'a> {
     pub(super) fn begin(&mut self, shard: &Arc<Shard>) -> Result<()> {
         self.shard = Some(Arc::clone(shard));
         self.matcher.begin(shard)?;
+        self.matcher.settle(&self.task.runtime_env())
+    }
+
+    /// All events of the shard have been read.
+    pub(super) fn end(&mut self) -> Result<()> {
+        self.matcher.end();
         self.matcher.settle(&self.task.runtime_env())
     }
 
@@ -203,7 +215,7 @@ impl<'a> Reader<'a> {
             Rows::Plan(plan) => {
                 let mut stream = plan.execute(at, Arc::clone(self.task))?;
                 while let Some(batch) = stream.next().await {
-                    self.batch(&batch?).await?;
+                    self.batch(&batch?, None).await?;
                 }
             }
             Rows::Files(files) => {
@@ -221,9 +233,10 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads a batch that holds all columns; says how many rows may matter.
-    async fn batch(&mut self, batch: &RecordBatch) -> Result<usize> {
-        let alive = self.matcher.early(batch, self.orphans)?;
+    /// Reads a batch that holds all columns, or all but the times of its rows if these are known; says how many rows
+    /// may matter.
+    async fn batch(&mut self, batch: &RecordBatch, known: Option<i64>) -> Result<usize> {
+        let alive = self.matcher.early(batch, known, self.orphans)?;
         self.watch.rows.fetch_add(batch.num_rows() as u64, Relaxed);
         if !alive.rows.is_empty() || !alive.within.is_empty() {
             let n_pending = self.late(batch, &alive)?;
@@ -240,9 +253,10 @@ impl<'a> Reader<'a> {
         let rows = || UInt32Array::from(alive.rows.clone());
         let of_rows = || take(&keys, &rows(), None).map_err(|error| bug!("keys: {error}"));
         // What is needed of the rows that matter.
-        let columns = matcher.table.computed_columns();
-        let needed: Vec<usize> =
-            columns.iter().filter_map(|column| batch.schema_ref().index_of(column).ok()).collect();
+        let mut needed: Vec<usize> = vec![];
+        for name in matcher.table.computed_columns().iter().filter_map(|path| path.first()) {
+            needed.extend(batch.schema_ref().index_of(name).ok().filter(|at| !needed.contains(at)));
+        }
         let mut rest = batch.project(&needed).map_err(|error| bug!("columns: {error}"))?;
         if alive.rows.len() < batch.num_rows() && !needed.is_empty() {
             rest = take_record_batch(&rest, &rows()).map_err(|error| bug!("rows: {error}"))?;
@@ -262,22 +276,29 @@ impl<'a> Reader<'a> {
         matcher.late(&rest, alive, Owners::Known(shard, &ordinals))
     }
 
-    /// Accounts for the memory of what was kept, and has the profiles read once too much waits for them.
+    /// Accounts for the memory of what was kept. Ends the waiting for profiles once these have been read, and has them
+    /// read once too much waits.
     async fn kept(&mut self, n_pending: usize) -> Result<()> {
-        if self.shard.is_none() && self.everyone.wait(n_pending) {
-            let shard = self.everyone.shard(self.task, None).await?;
-            self.begin(&shard)?;
+        if self.shard.is_none() {
+            if let Some(shard) = self.everyone.ready() {
+                self.begin(shard)?;
+            } else if self.everyone.wait(n_pending) {
+                let shard = self.everyone.shard(self.task, None).await?;
+                self.begin(&shard)?;
+            }
         }
         self.matcher.settle(&self.task.runtime_env())
     }
 
     /// Reads all columns of a piece; says how many rows may matter.
     async fn whole(&mut self, files: &Files, piece: &Piece) -> Result<usize> {
-        let (mut reader, fetched) = files.read(piece, &self.matcher.table.columns(), None).await?;
+        let table = self.matcher.table;
+        let known = piece.time.filter(|_| !table.exact);
+        let (mut reader, fetched) = files.read(piece, &table.columns(known), None).await?;
         self.bytes += fetched;
         let mut n_alive = 0;
         while let Some(batch) = files.next(piece, &mut reader)? {
-            n_alive += self.batch(&batch).await?;
+            n_alive += self.batch(&batch, known).await?;
         }
         Ok(n_alive)
     }
@@ -285,11 +306,12 @@ impl<'a> Reader<'a> {
     /// Reads the columns of a piece that decide which rows matter, then the others of those rows; says how many
     /// may matter.
     async fn skipping(&mut self, files: &Files, piece: &Piece) -> Result<usize> {
-        let (mut reader, fetched) = files.read(piece, &self.matcher.table.early_columns(), None).await?;
+        let (table, known) = (self.matcher.table, piece.time);
+        let (mut reader, fetched) = files.read(piece, &table.early_columns(known), None).await?;
         self.bytes += fetched;
         let (mut all, mut selected, mut n_alive) = (Alive::default(), Selected::after(piece.rows.start), 0);
         while let Some(batch) = files.next(piece, &mut reader)? {
-            let alive = self.matcher.early(&batch, false)?;
+            let alive = self.matcher.early(&batch, known, false)?;
             n_alive += alive.rows.len();
             selected.add(batch.num_rows(), &alive.rows);
             all.append(alive);
@@ -300,14 +322,17 @@ impl<'a> Reader<'a> {
             return Ok(0);
         }
         let selection = RowSelection::from(selected.selectors);
-        let late = self.matcher.table.late_columns();
+        let late = table.late_columns(known);
         let (mut reader, fetched) = files.read(piece, &late, Some(selection)).await?;
         self.bytes += fetched;
         let mut done = 0;
         while let Some(batch) = files.next(piece, &mut reader)? {
-            let part = all.part(done..done + batch.num_rows());
+            let mut part = all.part(done..done + batch.num_rows());
             done += batch.num_rows();
-            let keys = column(&batch, std::slice::from_ref(&self.matcher.table.key))?;
+            if known.is_some() && table.exact {
+                self.matcher.tell(&batch, &mut part)?;
+            }
+            let keys = column(&batch, std::slice::from_ref(&table.key))?;
             let n_pending = match &self.shard {
                 None => self.matcher.late(&batch, &part, Owners::Keys(&keys))?,
                 Some(shard) => {

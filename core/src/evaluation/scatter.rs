@@ -30,34 +30,27 @@ pub(super) struct Event {
     pub(super) signature: u32,
 }
 
+/// An event as it is held: without the gap that alignment would leave.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, packed)]
+struct Packed {
+    time: i64,
+    signature: u32,
+    profile: u16,
+}
+
+const BYTES: usize = size_of::<Packed>();
+
 /// The events of one partition that one thread found, in the order in which it did.
 #[derive(Debug, Default)]
 struct Part {
-    chunks: Vec<Chunk>,
+    /// All but the last are full.
+    chunks: Vec<Vec<Packed>>,
     n: usize,
     /// Values kept of events, in the order of the events.
     values: Vec<u64>,
     /// What was written to disk before.
     sections: Vec<Section>,
-}
-
-#[derive(Debug)]
-struct Chunk {
-    profiles: Vec<u16>,
-    times: Vec<i64>,
-    signatures: Vec<u32>,
-}
-
-impl Chunk {
-    const BYTES: usize = CHUNK * 14;
-
-    fn new() -> Self {
-        Self {
-            profiles: Vec::with_capacity(CHUNK),
-            times: Vec::with_capacity(CHUNK),
-            signatures: Vec::with_capacity(CHUNK),
-        }
-    }
 }
 
 /// One thread's events by partition.
@@ -94,14 +87,13 @@ impl Scatter {
     ) {
         let part = self.parts[(ordinal >> SHIFT) as usize].get_mut().unwrap_or_else(PoisonError::into_inner);
         if part.n.is_multiple_of(CHUNK) {
-            part.chunks.push(Chunk::new());
-            self.held += Chunk::BYTES;
+            part.chunks.push(Vec::with_capacity(CHUNK));
+            self.held += CHUNK * BYTES;
         }
         if let Some(chunk) = part.chunks.last_mut() {
             #[expect(clippy::cast_possible_truncation, reason = "the lower bits are what is wanted")]
-            chunk.profiles.push((ordinal & (PROFILES as u32 - 1)) as u16);
-            chunk.times.push(time);
-            chunk.signatures.push(signature);
+            let profile = (ordinal & (PROFILES as u32 - 1)) as u16;
+            chunk.push(Packed { time, signature, profile });
             part.n += 1;
         }
         let before = part.values.len();
@@ -141,12 +133,8 @@ impl Scatter {
             section.read(path.ok_or_else(|| bug!("a temporary file without a path"))?, events, values)?;
         }
         for chunk in &part.chunks {
-            let rows = chunk.profiles.iter().zip(&chunk.times).zip(&chunk.signatures);
-            events.extend(rows.map(|((profile, time), signature)| Event {
-                profile: *profile,
-                time: *time,
-                signature: *signature,
-            }));
+            let event = |&Packed { time, signature, profile }: &Packed| Event { profile, time, signature };
+            events.extend(chunk.iter().map(event));
         }
         values.extend_from_slice(&part.values);
         Ok(())
@@ -169,13 +157,11 @@ impl Part {
         if self.n == 0 {
             return Ok(());
         }
-        let mut bytes = Vec::with_capacity(self.n * 14 + self.values.len() * 8);
-        for chunk in &self.chunks {
-            for at in 0..chunk.profiles.len() {
-                bytes.extend_from_slice(&chunk.profiles[at].to_le_bytes());
-                bytes.extend_from_slice(&chunk.times[at].to_le_bytes());
-                bytes.extend_from_slice(&chunk.signatures[at].to_le_bytes());
-            }
+        let mut bytes = Vec::with_capacity(self.n * BYTES + self.values.len() * 8);
+        for &Packed { time, signature, profile } in self.chunks.iter().flatten() {
+            bytes.extend_from_slice(&profile.to_le_bytes());
+            bytes.extend_from_slice(&time.to_le_bytes());
+            bytes.extend_from_slice(&signature.to_le_bytes());
         }
         for value in &self.values {
             bytes.extend_from_slice(&value.to_le_bytes());
@@ -195,7 +181,7 @@ impl Section {
         let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(spill_error)?);
         file.seek(SeekFrom::Start(self.offset)).map_err(spill_error)?;
         for _ in 0..self.n {
-            let mut bytes = [0; 14];
+            let mut bytes = [0; BYTES];
             file.read_exact(&mut bytes).map_err(spill_error)?;
             let [a, b, c, d, e, f, g, h, i, j, k, l, m, o] = bytes;
             events.push(Event {

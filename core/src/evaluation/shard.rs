@@ -45,18 +45,23 @@ impl Profiles {
         self.starts.len() - 1
     }
 
-    /// A shard, ready for keys to be looked up in it. Refuses a key that stands twice.
-    pub(super) fn shard(self: &Arc<Self>, at: usize) -> Result<Shard> {
+    /// A shard, made ready by some threads for keys to be looked up in it. Refuses a key that stands twice.
+    pub(super) fn shard(self: &Arc<Self>, at: usize, n_threads: usize) -> Result<Shard> {
         let range = self.starts[at]..self.starts[at + 1];
         let first = range.start;
-        let keys = Keys::new(self.keys.slice(range)).map_err(|_| self.repeated())?;
-        Ok(Shard { first, keys, profiles: Arc::clone(self) })
+        let keys = Keys::new(self.keys.slice(range), n_threads).map_err(|_| self.repeated())?;
+        Ok(Shard { first, n: keys.len(), keys, profiles: Arc::clone(self) })
     }
 
-    /// What is said of keys that stand twice: the same, whichever shard has met one.
-    fn repeated(&self) -> Error {
+    /// All profiles as one shard, given their keys as they are looked up.
+    pub(super) fn with_keys(self: &Arc<Self>, keys: Keys) -> Shard {
+        Shard { first: 0, n: self.keys.len(), keys, profiles: Arc::clone(self) }
+    }
+
+    /// What is said of keys that stand twice: the same, whoever has met one.
+    pub(super) fn repeated(&self) -> Error {
         let keys = self.array();
-        match (Keys::new(self.keys.clone()), keys) {
+        match (Keys::new(self.keys.clone(), 1), keys) {
             (Err(found), Ok(keys)) => repeated(&keys, found.first, found.more, &self.table, &self.key),
             (_, Err(error)) => error,
             (Ok(_), _) => bug!("a key stands twice in a shard and once in all"),
@@ -67,21 +72,27 @@ impl Profiles {
 /// Profiles whose events are read together.
 #[derive(Debug)]
 pub(super) struct Shard {
-    /// How many profiles are in shards before.
+    /// How many profiles are in shards before, and how many in this one.
     pub(super) first: usize,
+    n: usize,
     pub(super) keys: Keys,
     /// All of them.
     pub(super) profiles: Arc<Profiles>,
 }
 
 impl Shard {
+    /// How many profiles there are.
+    pub(super) fn len(&self) -> usize {
+        self.n
+    }
+
     pub(super) fn n_partitions(&self) -> usize {
-        self.keys.len().div_ceil(PROFILES)
+        self.n.div_ceil(PROFILES)
     }
 
     /// The profiles of a partition, counted over all shards.
     pub(super) fn partition(&self, at: usize) -> Range<usize> {
-        let end = self.keys.len().min((at + 1) * PROFILES);
+        let end = self.n.min((at + 1) * PROFILES);
         self.first + at * PROFILES..self.first + end
     }
 }

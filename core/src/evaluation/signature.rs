@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use hashbrown::HashMap;
 
 use super::bits::{Lists, small};
+use super::sieve::Matters;
 
 /// No state, no signature.
 const NONE: u32 = u32::MAX;
@@ -47,6 +48,8 @@ pub(super) struct AtomUse {
     pub(super) channels: Vec<u32>,
     /// The channels that are not NULL in its events.
     pub(super) valid: Vec<u32>,
+    /// Which of a profile's events matter, if no values are kept of them.
+    pub(super) matters: Matters,
 }
 
 /// Which values are kept of an event.
@@ -107,6 +110,15 @@ impl Terms {
         channels.dedup();
         let nullable = !channels.iter().all(|channel| uses().any(|of| of.valid.contains(channel)));
         Kept { channels, nullable }
+    }
+
+    /// Which of a profile's events with some atoms matter.
+    pub(super) fn matters(&self, atoms: &[u32]) -> Matters {
+        let uses = || atoms.iter().map(|atom| &self.of_atom[*atom as usize]);
+        if uses().any(|of| !of.channels.is_empty()) {
+            return Matters::All;
+        }
+        uses().fold(Matters::Nothing, |matters, of| matters.and(of.matters))
     }
 }
 

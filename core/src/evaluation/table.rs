@@ -1,11 +1,12 @@
 //! An event table in an evaluation: what is asked of a row, and what is kept of it.
 
 use std::ops::Range;
+use std::slice;
 use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::array::{Array, ArrayRef, RecordBatch, StructArray, UInt32Array};
-use arrow::buffer::NullBuffer;
+use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::compute::{cast, is_null, kernels::nullif::nullif, take};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -24,6 +25,7 @@ use super::keys::NOBODY;
 use super::pending::Pending;
 use super::scatter::Scatter;
 use super::shard::Shard;
+use super::sieve::{Matters, Sieve};
 use super::signature::{Automata, DEAD, Kept, Signatures, Terms};
 
 /// An event table, as all threads see it.
@@ -37,6 +39,11 @@ pub(super) struct EventTable {
     pub(super) since: i64,
     /// Events after this instant are hidden.
     pub(super) until: Option<i64>,
+    /// The instants since which something is asked of events; the times of two events with none of these between them
+    /// are alike.
+    pub(super) edges: Vec<i64>,
+    /// Whether more is asked of times than which windows they are in.
+    pub(super) exact: bool,
     pub(super) questions: Questions,
     /// What the automaton reads, in order; the first `n_early` need nothing but the event's own columns.
     pub(super) levels: Vec<Level>,
@@ -72,42 +79,67 @@ pub(super) struct Lookup {
 }
 
 impl EventTable {
-    /// The columns that decide whether a row matters, its timestamp first.
-    pub(super) fn early_columns(&self) -> Vec<&str> {
-        let mut columns = vec![self.time.as_str()];
-        for level in &self.levels {
-            if let Level::Column { path, .. } = level {
-                columns.extend(path.first().map(String::as_str));
-            }
+    /// The instant that stands for all from the first to the last, if all are in the same windows.
+    pub(super) fn alike(&self, first: i64, last: i64) -> Option<i64> {
+        let parts = |edge: &i64| first < *edge && *edge <= last;
+        let hides = |until: i64| first <= until && until < last;
+        (!self.edges.iter().any(parts) && !self.until.is_some_and(hides)).then_some(first)
+    }
+
+    /// The columns that decide whether a row matters, its timestamp first unless it is known as far as that goes.
+    pub(super) fn early_columns(&self, known: Option<i64>) -> Vec<&[String]> {
+        let mut columns = vec![];
+        if known.is_none() {
+            columns.push(slice::from_ref(&self.time));
         }
+        columns.extend(self.levels.iter().filter_map(|level| match level {
+            Level::Column { path, .. } => Some(&path[..]),
+            _ => None,
+        }));
         unique(columns)
     }
 
-    /// The positions of rows within the widest window, given their times.
-    fn within(&self, n_rows: usize, time_of: impl Fn(usize) -> i64) -> Vec<u32> {
-        let until = self.until.unwrap_or(i64::MAX);
+    /// The times of a batch. An event without one is before all windows, and not before any instant.
+    fn times(&self, batch: &RecordBatch) -> Result<ScalarBuffer<i64>> {
+        let time = column(batch, slice::from_ref(&self.time))?;
+        let times = cast(&time, &DataType::Int64)
+            .or_else(|_| cast(&cast(&time, &DataType::Int32)?, &DataType::Int64))
+            .map_err(|error| bug!("timestamps: {error}"))?;
+        let times = times.as_primitive::<Int64Type>();
+        Ok(match times.nulls() {
+            None => times.values().clone(),
+            Some(_) => times.iter().map(|time| time.unwrap_or(i64::MIN)).collect(),
+        })
+    }
+
+    /// Whether a time is within the widest window.
+    #[inline]
+    fn is_within(&self, time: i64) -> bool {
         // No window ends before the beginning of time, which is when events without a time are.
         let from = if self.until.is_some() { self.since.max(i64::MIN + 1) } else { self.since };
-        (0..n_rows).filter(|row| (from..=until).contains(&time_of(*row))).map(small).collect()
+        (from..=self.until.unwrap_or(i64::MAX)).contains(&time)
     }
 
     /// All columns that are read.
-    pub(super) fn columns(&self) -> Vec<&str> {
-        let mut columns = self.early_columns();
-        columns.extend(self.late_columns());
+    pub(super) fn columns(&self, known: Option<i64>) -> Vec<&[String]> {
+        let mut columns = self.early_columns(known);
+        columns.extend(self.late_columns(known));
         unique(columns)
     }
 
     /// The columns that are read of rows that matter, the key first.
-    pub(super) fn late_columns(&self) -> Vec<&str> {
-        let mut columns = vec![self.key.as_str()];
+    pub(super) fn late_columns(&self, known: Option<i64>) -> Vec<&[String]> {
+        let mut columns = vec![slice::from_ref(&self.key)];
+        if known.is_some() && self.exact {
+            columns.push(slice::from_ref(&self.time));
+        }
         columns.extend(self.computed_columns());
         unique(columns)
     }
 
     /// The columns that something is computed from for rows that matter.
-    pub(super) fn computed_columns(&self) -> Vec<&str> {
-        let mut columns: Vec<&str> = vec![];
+    pub(super) fn computed_columns(&self) -> Vec<&[String]> {
+        let mut columns: Vec<&[String]> = vec![];
         let kept = self.channels.iter().filter(|channel| !channel.is_of_time).map(|channel| &channel.expr);
         let exprs = kept.chain(self.levels.iter().filter_map(|level| match level {
             Level::Row { expr, .. } => Some(expr),
@@ -116,7 +148,9 @@ impl EventTable {
         for input in exprs.flat_map(|expr| &expr.inputs) {
             match input {
                 Input::Event(column) => columns.push(column),
-                Input::Lookup(at, _) => columns.extend(self.lookups.get(at).map(|lookup| lookup.on.as_str())),
+                Input::Lookup(at, _) => {
+                    columns.extend(self.lookups.get(at).map(|lookup| slice::from_ref(&lookup.on)));
+                }
                 Input::Profile(_) | Input::Feature(_) => {}
             }
         }
@@ -124,8 +158,8 @@ impl EventTable {
     }
 }
 
-fn unique(columns: Vec<&str>) -> Vec<&str> {
-    let mut out: Vec<&str> = vec![];
+fn unique(columns: Vec<&[String]>) -> Vec<&[String]> {
+    let mut out: Vec<&[String]> = vec![];
     for column in columns {
         if !out.contains(&column) {
             out.push(column);
@@ -149,9 +183,10 @@ pub(super) struct Matcher<'a> {
     classes: Vec<Classes>,
     keys: Dictionary,
     automata: Automata<'a>,
-    /// What is kept of events of each signature.
-    kept: Vec<Kept>,
+    /// What is kept of events of each signature, and of which of them.
+    kept: Vec<(Kept, Matters)>,
     pub(super) scatter: Scatter,
+    sieve: Sieve,
     /// What waits for its profiles to be read.
     pub(super) pending: Pending,
     pub(super) read: Read,
@@ -210,7 +245,7 @@ impl Alive {
 }
 
 impl<'a> Matcher<'a> {
-    pub(super) fn new(table: &'a EventTable, scatter: Scatter) -> Result<Self> {
+    pub(super) fn new(table: &'a EventTable, scatter: Scatter, sieve: Sieve) -> Result<Self> {
         let mut classes = vec![];
         for level in &table.levels {
             classes.push(match level {
@@ -226,45 +261,58 @@ impl<'a> Matcher<'a> {
         let automata = Automata::new(&table.terms, &table.signatures);
         let keys = Dictionary::default();
         let (pending, read) = (Pending::default(), Read::default());
-        Ok(Self { table, classes, keys, automata, kept: vec![], scatter, pending, read })
+        Ok(Self { table, classes, keys, automata, kept: vec![], scatter, sieve, pending, read })
     }
 
-    /// Reads the columns that decide whether a row matters; `all` says whether positions of all rows within the
-    /// widest window are wanted.
-    pub(super) fn early(&mut self, batch: &RecordBatch, all: bool) -> Result<Alive> {
+    /// Reads the columns that decide whether a row matters; `known` stands for the times of all rows, if they are not
+    /// read yet. `all` says whether positions of all rows within the widest window are wanted.
+    pub(super) fn early(&mut self, batch: &RecordBatch, known: Option<i64>, all: bool) -> Result<Alive> {
         let table = self.table;
-        let time = column(batch, std::slice::from_ref(&table.time))?;
-        let nulls = time.nulls().cloned();
-        let times = cast(&time, &DataType::Int64)
-            .or_else(|_| cast(&cast(&time, &DataType::Int32)?, &DataType::Int64))
-            .map_err(|error| bug!("timestamps: {error}"))?;
-        let times = times.as_primitive::<Int64Type>().values();
+        let times = match known {
+            Some(_) => None,
+            None => Some(table.times(batch)?),
+        };
         let mut values: Vec<Option<Values>> = vec![];
         values.resize_with(table.n_early, || None);
         let mut alive = Alive::default();
-        // An event without a time is before all windows, and not before any instant.
-        let time_of = |row: usize| match &nulls {
-            Some(nulls) if nulls.is_null(row) => i64::MIN,
-            _ => times[row],
+        let time_of = |row: usize| match &times {
+            Some(times) => times[row],
+            None => known.unwrap_or(i64::MIN),
         };
-        let mut rows = table.within(batch.num_rows(), time_of);
-        self.read.events += rows.len() as u64;
+        let n_rows = batch.num_rows();
+        let within = |row: &u32| table.is_within(time_of(*row as usize));
+        let n_within = match known {
+            Some(time) if table.is_within(time) => n_rows,
+            Some(_) => 0,
+            None => (0..n_rows).filter(|row| table.is_within(time_of(*row))).count(),
+        };
+        self.read.events += n_within as u64;
         if all {
-            alive.within.clone_from(&rows);
+            alive.within = (0..small(n_rows)).filter(within).collect();
+        }
+        if n_within == 0 {
+            return Ok(alive);
         }
         // Most rows end at the first level: these are left out in a loop that does nothing else.
-        let classes = if table.n_early > 0 && !rows.is_empty() {
-            let classes = self.load(0, batch, &mut values)?.all(batch.num_rows());
-            let holds = |class, literal| self.classes[0].holds(class, literal as usize);
-            let goes_on = |row: &u32| !self.automata.start(Some(classes[*row as usize]), holds).is_empty();
-            rows.retain(goes_on);
-            Some(classes)
-        } else {
-            None
+        let mut rows = match table.n_early {
+            0 => (0..small(n_rows)).collect(),
+            _ => {
+                self.load(0, batch, &mut values)?;
+                let goes_on: Vec<bool> = (0..small(self.classes[0].len()))
+                    .map(|class| {
+                        let holds = |class, literal| self.classes[0].holds(class, literal as usize);
+                        !self.automata.start(Some(class), holds).is_empty()
+                    })
+                    .collect();
+                values[0].as_ref().map_or_else(Vec::new, |values| values.rows(n_rows, &goes_on))
+            }
         };
+        if n_within < n_rows {
+            rows.retain(within);
+        }
         for row in rows.into_iter().map(|row| row as usize) {
             let time = time_of(row);
-            let first = classes.as_ref().map(|classes| classes[row]);
+            let first = values.first().and_then(Option::as_ref).map(|values| values.class(row));
             let classes = &self.classes;
             let holds = |class, literal| classes[0].holds(class, literal as usize);
             let before = alive.states.len();
@@ -309,6 +357,12 @@ impl<'a> Matcher<'a> {
                 Ok(slot.insert(self.classes[level].of(&column(batch, path)?)?))
             }
         }
+    }
+
+    /// Reads the times of rows that may matter, where they were known only as far as windows go.
+    pub(super) fn tell(&self, batch: &RecordBatch, alive: &mut Alive) -> Result<()> {
+        alive.times = self.table.times(batch)?.to_vec();
+        Ok(())
     }
 
     /// Reads the rest of the rows that may matter and keeps what matters; says how many events wait for their profiles.
@@ -391,10 +445,15 @@ impl<'a> Matcher<'a> {
         channels: &[(Vec<u64>, Option<NullBuffer>)],
     ) {
         while self.kept.len() <= signature as usize {
-            let atoms = self.table.signatures.atoms(small(self.kept.len()));
-            self.kept.push(self.table.terms.kept(&atoms));
+            let (atoms, terms) = (self.table.signatures.atoms(small(self.kept.len())), &self.table.terms);
+            self.kept.push((terms.kept(&atoms), terms.matters(&atoms)));
         }
-        let kept = &self.kept[signature as usize];
+        let (kept, matters) = &self.kept[signature as usize];
+        if let (Some(ordinal), false) = (ordinal, *matters == Matters::All)
+            && self.sieve.holds_back(ordinal, time, signature, *matters)
+        {
+            return;
+        }
         let nullable = kept.nullable.then(|| {
             let valid = |channel: &u32| {
                 let nulls = &channels[*channel as usize].1;
@@ -419,9 +478,15 @@ impl<'a> Matcher<'a> {
     /// Makes room for the events of a shard; those of the one before are forgotten, and those that waited are its first.
     pub(super) fn begin(&mut self, shard: &Shard) -> Result<()> {
         self.scatter.begin(shard.n_partitions());
+        self.sieve.begin(shard.len());
         // The same dictionary says other places in another shard.
         self.keys = Dictionary::default();
         self.pending.settle(shard, &mut self.scatter)
+    }
+
+    /// All events of the shard have been read.
+    pub(super) fn end(&mut self) {
+        self.sieve.end(&mut self.scatter);
     }
 
     /// Accounts for the memory that was taken.
@@ -448,7 +513,7 @@ impl Inputs<'_> {
         let mut columns = vec![];
         for input in &expr.inputs {
             columns.push(match input {
-                Input::Event(name) => column(self.batch, std::slice::from_ref(name))?,
+                Input::Event(path) => column(self.batch, path)?,
                 Input::Profile(name) => {
                     let Owners::Known(shard, ordinals) = self.owners else {
                         return Err(bug!("`{name}` of profiles that have not been read"));
@@ -474,7 +539,7 @@ impl Inputs<'_> {
         let rows = match self.lookups.get(&at) {
             Some(rows) => rows,
             None => {
-                let on = column(self.batch, std::slice::from_ref(&lookup.on))?;
+                let on = column(self.batch, slice::from_ref(&lookup.on))?;
                 let on = cast(&on, &DataType::Utf8View).map_err(|error| bug!("lookup keys: {error}"))?;
                 let found =
                     on.as_string_view().iter().map(|key| key.and_then(|key| lookup.rows.get(key)).copied());

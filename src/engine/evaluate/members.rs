@@ -97,17 +97,18 @@ impl Members {
                 }
             }
         };
-        let converter = RowConverter::new(vec![SortField::new(outcome.keys.data_type().clone())])
+        let keys = outcome.keys()?;
+        let converter = RowConverter::new(vec![SortField::new(keys.data_type().clone())])
             .map_err(|error| bug!("profile keys cannot be compared: {error}"))?;
         self.figures = Figures {
-            profiles: outcome.keys.len() as u64,
+            profiles: keys.len() as u64,
             null_keys: outcome.null_keys,
             events: outcome.events,
             orphan_events: outcome.orphans,
             bytes_scanned: outcome.bytes,
             ..Figures::default()
         };
-        self.keys = Some(Keys { array: outcome.keys, converter, positions: None });
+        self.keys = Some(Keys { array: keys, converter, positions: None });
         let names = |(at, members): (usize, RoaringBitmap)| (program.rules[at].name.clone(), members);
         self.members.extend(outcome.members.into_iter().map(names));
         Ok(())
