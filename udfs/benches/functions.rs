@@ -97,9 +97,22 @@ fn kernels(criterion: &mut Criterion) {
     let groups = Grouped::new(offsets, ticks, masks);
     let window = Span::Fixed { ticks: 3600, more: false };
     let funnel = Funnel::new(CONDITIONS as usize, window.clone());
-    let increasing = Funnel { strict_increase: true, ..funnel.clone() };
-    // As the aggregate has it: two lists that are used again for every group.
-    let room = RefCell::new((vec![], vec![]));
+    let modes = [
+        ("window_funnel, strict_increase", Funnel { strict_increase: true, ..funnel.clone() }),
+        ("window_funnel, strict_order", Funnel { strict_order: true, ..funnel.clone() }),
+        (
+            "window_funnel, strict_order, allow_reentry",
+            Funnel { strict_order: true, allow_reentry: true, ..funnel.clone() },
+        ),
+        ("window_funnel, strict_deduplication", Funnel { strict_deduplication: true, ..funnel.clone() }),
+        ("window_funnel, strict_once", Funnel { strict_once: true, ..funnel.clone() }),
+        (
+            "window_funnel, step <= 30 minutes",
+            Funnel { limits: vec![Some(Span::Fixed { ticks: 1800, more: false }); 4], ..funnel.clone() },
+        ),
+    ];
+    // As the aggregate has it: one list for all groups.
+    let found = RefCell::new(vec![]);
     let mut group = group(criterion, "kernels, sorted");
     let mut bench = |name: &str, of: &dyn Fn(&[i64], &[u32]) -> i64| {
         group.bench_function(name, |bencher| {
@@ -107,19 +120,18 @@ fn kernels(criterion: &mut Criterion) {
         });
     };
     bench("window_funnel", &|ticks, masks| funnel.level(ticks, masks) as i64);
-    bench("window_funnel, strict_increase", &|ticks, masks| increasing.level(ticks, masks) as i64);
+    for (name, funnel) in &modes {
+        bench(name, &|ticks, masks| funnel.level(ticks, masks) as i64);
+    }
     for text in ["(?1).*(?2).*(?3)", "(?1)(?t<=3600)(?2)", "(?1)(?t<=600)(?2).*(?t>=10)(?3)"] {
         if let Ok(pattern) = Pattern::parse(text, CONDITIONS as usize, &Scale::Second) {
-            bench(&format!("sequence_match {text}"), &|ticks, masks| {
-                i64::from(pattern.occurs(ticks, masks).unwrap_or_default())
-            });
-            bench(&format!("sequence_count {text}"), &|ticks, masks| {
-                pattern.count(ticks, masks).unwrap_or_default()
-            });
+            bench(&format!("sequence_match {text}"), &|ticks, masks| i64::from(pattern.occurs(ticks, masks)));
+            bench(&format!("sequence_count {text}"), &|ticks, masks| pattern.count(ticks, masks));
             bench(&format!("sequence_match_events {text}"), &|ticks, masks| {
-                let (met, found) = &mut *room.borrow_mut();
+                let found = &mut *found.borrow_mut();
                 found.clear();
-                i64::from(pattern.events(ticks, masks, met, found).is_ok())
+                pattern.events(ticks, masks, found);
+                found.len() as i64
             });
         }
     }

@@ -1,12 +1,12 @@
 //! What `sequence_match`, `sequence_count` and `sequence_match_events` have in common: their arguments.
 
 use arrow::datatypes::DataType;
-use datafusion::common::{DataFusionError, Result, exec_datafusion_err, plan_datafusion_err, plan_err};
+use datafusion::common::{Result, plan_datafusion_err, plan_err};
 
 use super::call::Call;
 use super::events::{EventGroups, Fold, Input, Keep};
 use crate::args::{coerce_condition, coerce_ts, is_text, wrong_arity, wrong_type};
-use crate::kernel::pattern::{Pattern, TooHard};
+use crate::kernel::pattern::Pattern;
 
 const MAX_CONDITIONS: usize = 32;
 
@@ -39,12 +39,4 @@ pub(crate) fn bind<F: Fold + 'static>(call: &Call, fold: impl FnOnce(Pattern) ->
         .map_err(|error| plan_datafusion_err!("{}: `pattern` '{text}' {error}", call.function))?;
     let input = Input { ts: 1, conditions: 2..call.n_args(), keep: Keep::Matching };
     Ok(EventGroups::new(input, fold(pattern)))
-}
-
-pub(crate) fn too_hard(function: &str) -> impl Fn(TooHard) -> DataFusionError {
-    move |_| {
-        exec_datafusion_err!(
-            "{function}: a group took more than a million steps; bound the pattern with (?t<=…) or use fewer `.*`"
-        )
-    }
 }

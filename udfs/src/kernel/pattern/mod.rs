@@ -8,26 +8,23 @@
 //! | `(?t<=60)` | the next event is at most 60 after the one before; also `<`, `>=`, `>`, `==` |
 //!
 //! A pattern may begin anywhere. Without times it is a set of states that moves over the rows, one
-//! shift per row. With times the earliest way is tried first and taken back where it fails, in the
-//! order ClickHouse does it, since that order decides what the next match starts from; a part that
-//! lets rows pass looks for the row of the condition after it in one go.
+//! shift per row. With times, and where the events are asked for, the order in which ClickHouse tries
+//! decides what is found: `walk`.
+
+mod walk;
 
 use std::fmt;
 
+use self::walk::Walk;
 use super::span::{Scale, Span};
 
 /// The most events a pattern without times may have: they are bits of a word.
 const MAX_STATES: usize = 64;
 
-/// How many steps one match may take before it is given up.
-const MAX_STEPS: usize = 1_000_000;
-
 /// A pattern ready to run.
 #[derive(Debug, Clone)]
 pub struct Pattern {
-    parts: Vec<Part>,
-    /// For each part the bit of the condition that follows it at once, 0 if something else does.
-    next: Vec<u32>,
+    walk: Walk,
     /// Set when the pattern has no times.
     automaton: Option<Automaton>,
 }
@@ -65,10 +62,6 @@ impl fmt::Display for PatternError {
     }
 }
 
-/// A match took more than a million steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooHard;
-
 impl Pattern {
     /// Reads a pattern over `n_conditions` conditions; times count as the column of `scale` does.
     pub fn parse(text: &str, n_conditions: usize, scale: &Scale) -> Result<Self, PatternError> {
@@ -91,223 +84,29 @@ impl Pattern {
             }
             Some(Automaton::new(&parts))
         };
-        let after = parts.iter().skip(1).map(|part| match part {
-            Part::Condition(bit) => *bit,
-            _ => 0,
-        });
-        let next = after.chain([0]).collect();
-        Ok(Self { parts, next, automaton })
+        Ok(Self { walk: Walk::new(&parts), automaton })
     }
 
     /// Whether the pattern occurs.
-    pub fn occurs(&self, ticks: &[i64], masks: &[u32]) -> Result<bool, TooHard> {
+    pub fn occurs(&self, ticks: &[i64], masks: &[u32]) -> bool {
         match &self.automaton {
-            Some(automaton) => Ok(automaton.accepts(masks)),
-            None => Ok(self.walk(ticks, masks, 0, |_, _| ())?.0),
+            Some(automaton) => automaton.accepts(masks),
+            None => self.walk.occurs(ticks, masks),
         }
     }
 
     /// How many times the pattern occurs, one occurrence after the other.
-    pub fn count(&self, ticks: &[i64], masks: &[u32]) -> Result<i64, TooHard> {
-        if let Some(automaton) = &self.automaton {
-            return Ok(automaton.count(masks));
+    pub fn count(&self, ticks: &[i64], masks: &[u32]) -> i64 {
+        match &self.automaton {
+            Some(automaton) => automaton.count(masks),
+            None => self.walk.count(ticks, masks),
         }
-        let (mut count, mut at) = (0, 0);
-        while at < ticks.len() {
-            let (found, end) = self.walk(ticks, masks, at, |_, _| ())?;
-            if !found {
-                break;
-            }
-            count += 1;
-            at = end;
-        }
-        Ok(count)
     }
 
     /// Appends to `out` the times of the events that met the conditions of the first occurrence;
-    /// without one, of the attempt that met most. `met` is room to work in.
-    pub fn events(
-        &self,
-        ticks: &[i64],
-        masks: &[u32],
-        met: &mut Vec<i64>,
-        out: &mut Vec<i64>,
-    ) -> Result<(), TooHard> {
-        let start = out.len();
-        met.clear();
-        self.walk(ticks, masks, 0, |depth, tick| {
-            met.truncate(depth);
-            met.push(tick);
-            if met.len() > out.len() - start {
-                out.truncate(start);
-                out.extend_from_slice(met);
-            }
-        })?;
-        Ok(())
-    }
-
-    /// Tries to match from row `at` on: whether it did, and the row after. `met` hears of each
-    /// condition met, and how many were met before it on the way there.
-    fn walk(
-        &self,
-        ticks: &[i64],
-        masks: &[u32],
-        at: usize,
-        mut met: impl FnMut(usize, i64),
-    ) -> Result<(bool, usize), TooHard> {
-        let n_rows = ticks.len();
-        let mut choices = Choices::default();
-        let (mut part, mut row, mut base, mut depth) = (0, at, at, 0);
-        let mut steps = 0;
-        while part < self.parts.len() && row < n_rows {
-            let first = row;
-            let held = match self.parts[part] {
-                Part::Condition(bit) => {
-                    let holds = masks[row] & bit != 0;
-                    if holds {
-                        met(depth, ticks[row]);
-                        depth += 1;
-                        base = row;
-                        row += 1;
-                    }
-                    holds
-                }
-                Part::Any => {
-                    base = row;
-                    row += 1;
-                    true
-                }
-                Part::Star => self.pass(part, masks, &mut row, n_rows),
-                // A time condition lets rows pass as long as it holds.
-                Part::Time(compare, distance) => {
-                    let limit = ticks[base].saturating_add(distance);
-                    match compare {
-                        Compare::AtMost => {
-                            self.pass_while(part, ticks, masks, &mut row, |tick| tick <= limit)
-                        }
-                        Compare::Less => self.pass_while(part, ticks, masks, &mut row, |tick| tick < limit),
-                        Compare::AtLeast => {
-                            row += ticks[row..].iter().take_while(|tick| **tick < limit).count();
-                            self.pass(part, masks, &mut row, n_rows)
-                        }
-                        Compare::More => {
-                            row += ticks[row..].iter().take_while(|tick| **tick <= limit).count();
-                            self.pass(part, masks, &mut row, n_rows)
-                        }
-                        Compare::Equal => {
-                            row += ticks[row..].iter().take_while(|tick| **tick < limit).count();
-                            self.pass_while(part, ticks, masks, &mut row, |tick| tick == limit)
-                        }
-                    }
-                }
-            };
-            steps += row - first + 1;
-            if steps > MAX_STEPS {
-                return Err(TooHard);
-            }
-            if held {
-                if matches!(self.parts[part], Part::Star | Part::Time(..)) {
-                    choices.push(Choice { part, row, base, depth });
-                    base = row;
-                }
-                part += 1;
-                continue;
-            }
-            loop {
-                let Some(choice) = choices.pop() else {
-                    return Ok((self.rest_is_empty(part), row.max(at + 1)));
-                };
-                (part, row, base, depth) = (choice.part, choice.row + 1, choice.base, choice.depth);
-                if row < n_rows {
-                    break;
-                }
-            }
-        }
-        Ok((self.rest_is_empty(part), row.max(at + 1)))
-    }
-
-    /// Moves `row` on to where the condition after `part` holds, up to `end`; stays where it is
-    /// when something else follows. Whether there is such a row.
-    #[inline]
-    fn pass(&self, part: usize, masks: &[u32], row: &mut usize, end: usize) -> bool {
-        let next = self.next[part];
-        if next != 0 {
-            *row += masks[*row..end].iter().take_while(|mask| **mask & next == 0).count();
-        }
-        *row < end
-    }
-
-    /// As [`Self::pass`], over rows whose times will do.
-    #[inline]
-    fn pass_while(
-        &self,
-        part: usize,
-        ticks: &[i64],
-        masks: &[u32],
-        row: &mut usize,
-        will_do: impl Fn(i64) -> bool,
-    ) -> bool {
-        let next = self.next[part];
-        while let (Some(tick), Some(mask)) = (ticks.get(*row), masks.get(*row)) {
-            if !will_do(*tick) {
-                return false;
-            }
-            if next == 0 || mask & next != 0 {
-                return true;
-            }
-            *row += 1;
-        }
-        false
-    }
-
-    /// Whether the parts from `part` on match no event at all.
-    fn rest_is_empty(&self, part: usize) -> bool {
-        self.parts[part..].iter().all(|part| match part {
-            Part::Star | Part::Time(Compare::AtMost | Compare::Less, _) => true,
-            Part::Time(Compare::AtLeast, distance) => *distance == 0,
-            _ => false,
-        })
-    }
-}
-
-/// A place to come back to: the part, the row it took, the row times were measured from, and how
-/// many conditions were met on the way there.
-#[derive(Debug, Clone, Copy, Default)]
-struct Choice {
-    part: usize,
-    row: usize,
-    base: usize,
-    depth: usize,
-}
-
-/// The places to come back to, the latest last. Most patterns have a few, and a group has few rows:
-/// room on the heap would cost more than the match.
-#[derive(Debug, Default)]
-struct Choices {
-    first: [Choice; 4],
-    n: usize,
-    others: Vec<Choice>,
-}
-
-impl Choices {
-    #[inline]
-    fn push(&mut self, choice: Choice) {
-        match self.first.get_mut(self.n) {
-            Some(place) => {
-                *place = choice;
-                self.n += 1;
-            }
-            None => self.others.push(choice),
-        }
-    }
-
-    #[inline]
-    fn pop(&mut self) -> Option<Choice> {
-        if let Some(choice) = self.others.pop() {
-            return Some(choice);
-        }
-        self.n = self.n.checked_sub(1)?;
-        Some(self.first[self.n])
+    /// without one, of the attempt that met most.
+    pub fn events(&self, ticks: &[i64], masks: &[u32], out: &mut Vec<i64>) {
+        self.walk.events(ticks, masks, out);
     }
 }
 
@@ -476,10 +275,10 @@ mod tests {
     fn occurs(text: &str) -> bool {
         let (ticks, masks): (Vec<_>, Vec<_>) = ROWS.into_iter().unzip();
         let pattern = pattern(text);
-        let occurs = pattern.occurs(&ticks, &masks).unwrap();
+        let occurs = pattern.occurs(&ticks, &masks);
         // Both ways of matching agree.
-        assert_eq!(occurs, pattern.walk(&ticks, &masks, 0, |_, _| ()).unwrap().0, "{text}");
         let walked = Pattern { automaton: None, ..pattern.clone() };
+        assert_eq!(occurs, walked.occurs(&ticks, &masks), "{text}");
         assert_eq!(pattern.count(&ticks, &masks), walked.count(&ticks, &masks), "{text}");
         occurs
     }
@@ -502,12 +301,12 @@ mod tests {
     #[test]
     fn counts_and_events() {
         let (ticks, masks): (Vec<_>, Vec<_>) = ROWS.into_iter().unzip();
-        assert_eq!(pattern("(?1)").count(&ticks, &masks), Ok(2));
-        assert_eq!(pattern("(?1).*(?2)").count(&ticks, &masks), Ok(1));
-        assert_eq!(pattern("").count(&[], &[]), Ok(0));
+        assert_eq!(pattern("(?1)").count(&ticks, &masks), 2);
+        assert_eq!(pattern("(?1).*(?2)").count(&ticks, &masks), 1);
+        assert_eq!(pattern("").count(&[], &[]), 0);
         let mut out = vec![7];
-        pattern("(?1).(?2)").events(&ticks, &masks, &mut vec![], &mut out).unwrap();
-        pattern("(?1)(?2)(?3)").events(&ticks, &masks, &mut vec![], &mut out).unwrap();
+        pattern("(?1).(?2)").events(&ticks, &masks, &mut out);
+        pattern("(?1)(?2)(?3)").events(&ticks, &masks, &mut out);
         assert_eq!(out, [7, 5, 8, 5, 6]);
     }
 

@@ -4,6 +4,8 @@
 //! conditions hold counts as an event of each, in the order of the conditions; so do several rows
 //! of one time, all of one condition before any of the next.
 
+mod few;
+
 use super::span::Span;
 
 /// The most conditions of a funnel: they are bits of a mask.
@@ -61,37 +63,32 @@ impl Funnel {
 
     /// The number of conditions met in sequence.
     pub fn level(&self, ticks: &[i64], masks: &[u32]) -> usize {
-        if self.strict_once {
-            return self.level_once(ticks, masks);
-        }
+        self.level_of_few(ticks, masks).unwrap_or_else(|| self.level_of_any(ticks, masks))
+    }
+
+    fn level_of_any(&self, ticks: &[i64], masks: &[u32]) -> usize {
         let plain = !self.strict_order
             && !self.strict_deduplication
             && !self.strict_increase
             && self.limits.iter().all(Option::is_none);
-        // Clearing room for 32 chains would cost more than the rows of a small group.
-        let few = self.n_steps <= 4;
-        match &self.window {
-            Span::Fixed { ticks: window, .. } if plain => {
-                let reach = |tick: i64| tick.saturating_add(*window);
-                if few {
-                    self.level_plain::<4>(ticks, masks, reach)
-                } else {
-                    self.level_plain::<MAX_STEPS>(ticks, masks, reach)
-                }
-            }
-            window if plain => self.level_plain::<MAX_STEPS>(ticks, masks, |tick| window.reach(tick)),
-            window if few => self.level_in_mode::<4>(ticks, masks, |tick| window.reach(tick)),
-            window => self.level_in_mode::<MAX_STEPS>(ticks, masks, |tick| window.reach(tick)),
+        if self.strict_once {
+            self.level_once(ticks, masks)
+        } else if plain {
+            self.level_plain(ticks, masks)
+        } else if self.n_steps <= 8 {
+            // Clearing room for 32 chains would cost more than the rows of a small group.
+            self.level_in_mode::<8>(ticks, masks)
+        } else {
+            self.level_in_mode::<MAX_STEPS>(ticks, masks)
         }
     }
 
     /// Without modes all that matters of the chain that ends at a condition is until when its window
-    /// is open, and an event more of the same time changes nothing. What comes next is as good as
-    /// random, so the loop has no branch on it.
-    fn level_plain<const N: usize>(&self, ticks: &[i64], masks: &[u32], reach: impl Fn(i64) -> i64) -> usize {
+    /// is open, and an event more of the same time changes nothing.
+    fn level_plain(&self, ticks: &[i64], masks: &[u32]) -> usize {
         // `open[step]` is until when a chain of so many steps may go on. It never exceeds that of a
         // shorter chain: the later a chain began, the fewer steps it has.
-        let mut open = [i64::MIN; N];
+        let mut open = [i64::MIN; MAX_STEPS];
         let last = self.n_steps - 1;
         let mut row = 0;
         while row < ticks.len() {
@@ -102,15 +99,15 @@ impl Funnel {
                 seen |= masks[row];
                 row += 1;
             }
-            let start = reach(tick);
+            let start = self.window.reach(tick);
             while seen != 0 {
                 // The remainder changes nothing, it spares a check of bounds.
-                let step = seen.trailing_zeros() as usize % N;
+                let step = seen.trailing_zeros() as usize % MAX_STEPS;
                 seen &= seen - 1;
-                let before = if step == 0 { start } else { open[(step + N - 1) % N] };
+                let before = if step == 0 { start } else { open[step - 1] };
                 open[step] = if tick <= before { before } else { open[step] };
             }
-            if open[last % N] != i64::MIN {
+            if open[last] != i64::MIN {
                 return self.n_steps;
             }
         }
@@ -118,12 +115,7 @@ impl Funnel {
     }
 
     /// Keeps one chain for each condition, always the one that began last.
-    fn level_in_mode<const N: usize>(
-        &self,
-        ticks: &[i64],
-        masks: &[u32],
-        reach: impl Fn(i64) -> i64,
-    ) -> usize {
+    fn level_in_mode<const N: usize>(&self, ticks: &[i64], masks: &[u32]) -> usize {
         let mut chains = [Chain::default(); N];
         let mut reached = 0_u32;
         let mut row = 0;
@@ -147,7 +139,7 @@ impl Funnel {
                 };
                 for _ in 0..times {
                     if step == 0 {
-                        chains[0] = Chain { deadline: reach(tick), last: tick };
+                        chains[0] = Chain { deadline: self.window.reach(tick), last: tick };
                         reached |= 1;
                         continue;
                     }
@@ -277,6 +269,8 @@ fn level(reached: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn funnel(n_steps: usize, window: i64) -> Funnel {
@@ -323,5 +317,45 @@ mod tests {
         limited.limits[2] = Some(Span::Fixed { ticks: 5, more: false });
         assert_eq!(level(&limited, &[(0, 1), (50, 2), (56, 4)]), 2);
         assert_eq!(level(&limited, &[(0, 1), (50, 2), (52, 2), (56, 4)]), 3);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8192))]
+
+        #[test]
+        fn few_steps_are_as_any(
+            n_steps in 1..9_usize,
+            rows in prop::collection::vec((0..3_i64, 0..256_u32, 0..256_u32), 0..16),
+            one_condition: bool,
+            window in 0..20_i64,
+            limits in prop::collection::vec(prop::option::of(0..8_i64), 8),
+            limited: bool,
+            modes in 0..32_u32,
+        ) {
+            let mut tick = i64::MAX - 20;
+            let mut rows = rows
+                .iter()
+                .map(|(since, mask, other)| {
+                    tick = tick.saturating_add(*since);
+                    let mask = if one_condition { 1 << (mask % 9) } else { mask & other };
+                    (tick, mask & ((1 << n_steps) - 1))
+                })
+                .collect::<Vec<_>>();
+            rows.sort_unstable();
+            let (ticks, masks): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+            let span = |ticks: &Option<i64>| ticks.map(|ticks| Span::Fixed { ticks, more: false });
+            let funnel = Funnel {
+                limits: limits[..n_steps].iter().map(|limit| span(limit).filter(|_| limited)).collect(),
+                strict_order: modes & 1 != 0,
+                strict_deduplication: modes & 2 != 0,
+                strict_increase: modes & 4 != 0,
+                strict_once: modes & 8 != 0,
+                allow_reentry: modes & 16 != 0,
+                ..funnel(n_steps, window)
+            };
+            if let Some(level) = funnel.level_of_few(&ticks, &masks) {
+                prop_assert_eq!(level, funnel.level_of_any(&ticks, &masks));
+            }
+        }
     }
 }
