@@ -188,7 +188,7 @@ impl Keys {
     /// Finds keys again, those that stand more than once by one of their positions; says whether there are any.
     pub(super) fn any(kept: Kept, n_threads: usize) -> (Self, bool) {
         let n = kept.len();
-        let capacity = (n * 2).next_power_of_two().max(64);
+        let capacity = (n + n / 2).next_power_of_two().max(64);
         let mut slots = vec![];
         slots.resize_with(capacity, AtomicU64::default);
         let (mask, hasher) = (capacity as u64 - 1, DefaultHashBuilder::default());

@@ -19,7 +19,6 @@ use super::signature::Kept;
 /// One thread's room for the events of a partition.
 #[derive(Default)]
 pub(super) struct Partition {
-    read: Vec<Event>,
     values: Vec<u64>,
     next: Vec<u32>,
     /// By profile and time.
@@ -48,25 +47,25 @@ impl Partition {
         n: usize,
         kept: &[Kept],
     ) -> Result<()> {
-        let Self { read, values, next, events, offsets, .. } = self;
-        read.clear();
+        let Self { values, next, events, offsets, .. } = self;
         values.clear();
+        let mut read: Vec<Vec<Event>> = vec![];
         for scatter in scatters {
-            scatter.take(partition, read, values)?;
+            read.extend(scatter.take(partition, values)?);
         }
         offsets.clear();
         offsets.resize(n + 1, 0);
-        for event in &*read {
+        for event in read.iter().flatten() {
             offsets[usize::from(event.profile) + 1] += 1;
         }
         for profile in 0..n {
             offsets[profile + 1] += offsets[profile];
         }
         events.clear();
-        events.resize(read.len(), Sorted::default());
+        events.resize(offsets[n] as usize, Sorted::default());
         next.clone_from(offsets);
         let mut at_value = 0_usize;
-        for event in &*read {
+        for event in read.iter().flatten() {
             let slot = &mut next[usize::from(event.profile)];
             events[*slot as usize] =
                 Sorted { time: event.time, signature: event.signature, values: small(at_value) };

@@ -32,6 +32,9 @@ use super::{Buckets, LaidOut, Tables, Watch};
 
 /// Above this share of rows that matter, all columns of all rows are read.
 const DENSE: f64 = 0.3;
+/// Unless fewer than one of so many rows matters, the other columns, too, are read of all rows: that is what Parquet's
+/// reader does then, whatever it is asked for, and it takes longer to tell it.
+const SPARSE: usize = 64;
 
 impl Prepared {
     pub(super) async fn open_scan(&self, tables: &dyn Tables, at: usize, table: &EventTable) -> Result<Scan> {
@@ -246,19 +249,23 @@ impl<'a> Reader<'a> {
         Ok(alive.rows.len())
     }
 
-    /// The rest of a batch that holds all its rows; says how many events wait for their profiles.
+    /// The rest of a batch; says how many events wait for their profiles.
     fn late(&mut self, batch: &RecordBatch, alive: &Alive) -> Result<usize> {
         let matcher = &mut self.matcher;
         let keys = column(batch, std::slice::from_ref(&matcher.table.key))?;
         let rows = || UInt32Array::from(alive.rows.clone());
-        let of_rows = || take(&keys, &rows(), None).map_err(|error| bug!("keys: {error}"));
+        let are_all = alive.rows.len() == batch.num_rows();
+        let of_rows = || match are_all {
+            true => Ok(Arc::clone(&keys)),
+            false => take(&keys, &rows(), None).map_err(|error| bug!("keys: {error}")),
+        };
         // What is needed of the rows that matter.
         let mut needed: Vec<usize> = vec![];
         for name in matcher.table.computed_columns().iter().filter_map(|path| path.first()) {
             needed.extend(batch.schema_ref().index_of(name).ok().filter(|at| !needed.contains(at)));
         }
         let mut rest = batch.project(&needed).map_err(|error| bug!("columns: {error}"))?;
-        if alive.rows.len() < batch.num_rows() && !needed.is_empty() {
+        if !are_all && !needed.is_empty() {
             rest = take_record_batch(&rest, &rows()).map_err(|error| bug!("rows: {error}"))?;
         }
         let Some(shard) = &self.shard else {
@@ -309,41 +316,56 @@ impl<'a> Reader<'a> {
         let (table, known) = (self.matcher.table, piece.time);
         let (mut reader, fetched) = files.read(piece, &table.early_columns(known), None).await?;
         self.bytes += fetched;
-        let (mut all, mut selected, mut n_alive) = (Alive::default(), Selected::after(piece.rows.start), 0);
+        let (mut batches, mut n_alive) = (vec![], 0);
         while let Some(batch) = files.next(piece, &mut reader)? {
             let alive = self.matcher.early(&batch, known, false)?;
             n_alive += alive.rows.len();
-            selected.add(batch.num_rows(), &alive.rows);
-            all.append(alive);
+            batches.push((batch.num_rows(), alive));
             self.watch.rows.fetch_add(batch.num_rows() as u64, Relaxed);
             tokio::task::yield_now().await;
         }
         if n_alive == 0 {
             return Ok(0);
         }
+        let (late, tells) = (table.late_columns(known), known.is_some() && table.exact);
+        if n_alive * SPARSE > piece.rows.len() {
+            let (mut reader, fetched) = files.read(piece, &late, None).await?;
+            self.bytes += fetched;
+            for (n_rows, alive) in batches {
+                let batch = files.next(piece, &mut reader)?.filter(|batch| batch.num_rows() == n_rows);
+                let batch = batch.ok_or_else(|| bug!("columns of a row group are of different lengths"))?;
+                self.rest(&batch, alive, tells).await?;
+            }
+            return Ok(n_alive);
+        }
+        let (mut all, mut selected) = (Alive::default(), Selected::after(piece.rows.start));
+        for (n_rows, alive) in batches {
+            selected.add(n_rows, &alive.rows);
+            all.append(alive);
+        }
         let selection = RowSelection::from(selected.selectors);
-        let late = table.late_columns(known);
         let (mut reader, fetched) = files.read(piece, &late, Some(selection)).await?;
         self.bytes += fetched;
         let mut done = 0;
         while let Some(batch) = files.next(piece, &mut reader)? {
-            let mut part = all.part(done..done + batch.num_rows());
+            let alive = all.part(done..done + batch.num_rows());
             done += batch.num_rows();
-            if known.is_some() && table.exact {
-                self.matcher.tell(&batch, &mut part)?;
-            }
-            let keys = column(&batch, std::slice::from_ref(&table.key))?;
-            let n_pending = match &self.shard {
-                None => self.matcher.late(&batch, &part, Owners::Keys(&keys))?,
-                Some(shard) => {
-                    let ordinals = self.matcher.ordinals(shard, &keys)?;
-                    self.matcher.late(&batch, &part, Owners::Known(shard, &ordinals))?
-                }
-            };
-            self.kept(n_pending).await?;
-            tokio::task::yield_now().await;
+            self.rest(&batch, alive, tells).await?;
         }
         Ok(n_alive)
+    }
+
+    /// The rest of a batch whose deciding columns were read before; `tells` says whether times come only now.
+    async fn rest(&mut self, batch: &RecordBatch, mut alive: Alive, tells: bool) -> Result<()> {
+        if !alive.rows.is_empty() {
+            if tells {
+                self.matcher.tell(batch, &mut alive)?;
+            }
+            let n_pending = self.late(batch, &alive)?;
+            self.kept(n_pending).await?;
+        }
+        tokio::task::yield_now().await;
+        Ok(())
     }
 }
 

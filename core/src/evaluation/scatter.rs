@@ -19,33 +19,25 @@ pub(super) const PROFILES: usize = 1 << SHIFT;
 /// Events of a chunk.
 const CHUNK: usize = 1024;
 
-/// An event that matters.
+/// An event that matters, without the gap that alignment would leave.
 #[derive(Clone, Copy, Debug)]
+#[repr(C, packed)]
 pub(super) struct Event {
-    /// The profile, within its partition.
-    pub(super) profile: u16,
     /// When, in the unit of its column.
     pub(super) time: i64,
     /// Its signature.
     pub(super) signature: u32,
+    /// The profile, within its partition.
+    pub(super) profile: u16,
 }
 
-/// An event as it is held: without the gap that alignment would leave.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, packed)]
-struct Packed {
-    time: i64,
-    signature: u32,
-    profile: u16,
-}
-
-const BYTES: usize = size_of::<Packed>();
+const BYTES: usize = size_of::<Event>();
 
 /// The events of one partition that one thread found, in the order in which it did.
 #[derive(Debug, Default)]
 struct Part {
     /// All but the last are full.
-    chunks: Vec<Vec<Packed>>,
+    chunks: Vec<Vec<Event>>,
     n: usize,
     /// Values kept of events, in the order of the events.
     values: Vec<u64>,
@@ -93,7 +85,7 @@ impl Scatter {
         if let Some(chunk) = part.chunks.last_mut() {
             #[expect(clippy::cast_possible_truncation, reason = "the lower bits are what is wanted")]
             let profile = (ordinal & (PROFILES as u32 - 1)) as u16;
-            chunk.push(Packed { time, signature, profile });
+            chunk.push(Event { time, signature, profile });
             part.n += 1;
         }
         let before = part.values.len();
@@ -120,24 +112,17 @@ impl Scatter {
         Ok(())
     }
 
-    /// Takes the events of a partition, with their values behind each other.
-    pub(super) fn take(
-        &self,
-        partition: usize,
-        events: &mut Vec<Event>,
-        values: &mut Vec<u64>,
-    ) -> Result<()> {
+    /// Takes the events of a partition. Their values are appended to `values`, behind each other.
+    pub(super) fn take(&self, partition: usize, values: &mut Vec<u64>) -> Result<Vec<Vec<Event>>> {
         let part = std::mem::take(&mut *self.parts[partition].lock().unwrap_or_else(PoisonError::into_inner));
+        let mut events = vec![];
         for section in &part.sections {
             let path = self.files[section.file].path();
-            section.read(path.ok_or_else(|| bug!("a temporary file without a path"))?, events, values)?;
+            events.push(section.read(path.ok_or_else(|| bug!("a temporary file without a path"))?, values)?);
         }
-        for chunk in &part.chunks {
-            let event = |&Packed { time, signature, profile }: &Packed| Event { profile, time, signature };
-            events.extend(chunk.iter().map(event));
-        }
+        events.extend(part.chunks);
         values.extend_from_slice(&part.values);
-        Ok(())
+        Ok(events)
     }
 }
 
@@ -158,7 +143,7 @@ impl Part {
             return Ok(());
         }
         let mut bytes = Vec::with_capacity(self.n * BYTES + self.values.len() * 8);
-        for &Packed { time, signature, profile } in self.chunks.iter().flatten() {
+        for &Event { time, signature, profile } in self.chunks.iter().flatten() {
             bytes.extend_from_slice(&profile.to_le_bytes());
             bytes.extend_from_slice(&time.to_le_bytes());
             bytes.extend_from_slice(&signature.to_le_bytes());
@@ -177,9 +162,10 @@ impl Part {
 }
 
 impl Section {
-    fn read(&self, path: &Path, events: &mut Vec<Event>, values: &mut Vec<u64>) -> Result<()> {
+    fn read(&self, path: &Path, values: &mut Vec<u64>) -> Result<Vec<Event>> {
         let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(spill_error)?);
         file.seek(SeekFrom::Start(self.offset)).map_err(spill_error)?;
+        let mut events = Vec::with_capacity(self.n);
         for _ in 0..self.n {
             let mut bytes = [0; BYTES];
             file.read_exact(&mut bytes).map_err(spill_error)?;
@@ -193,7 +179,7 @@ impl Section {
         for _ in 0..self.n_values {
             values.push(read_u64(&mut file)?);
         }
-        Ok(())
+        Ok(events)
     }
 }
 

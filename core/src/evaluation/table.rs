@@ -225,11 +225,11 @@ impl Alive {
         self.states.append(&mut other.states);
     }
 
-    /// Some of the rows, by their order.
+    /// Some of the rows, by their order, as the rows of a batch that has no others.
     pub(super) fn part(&self, range: Range<usize>) -> Self {
         let states = self.states_of(range.start).start..self.states_of(range.end).start;
         Self {
-            rows: self.rows[range.clone()].to_vec(),
+            rows: (0..small(range.len())).collect(),
             times: self.times[range.clone()].to_vec(),
             ends: self.ends[range].iter().map(|end| end - small(states.start)).collect(),
             states: self.states[states].to_vec(),
@@ -361,7 +361,8 @@ impl<'a> Matcher<'a> {
 
     /// Reads the times of rows that may matter, where they were known only as far as windows go.
     pub(super) fn tell(&self, batch: &RecordBatch, alive: &mut Alive) -> Result<()> {
-        alive.times = self.table.times(batch)?.to_vec();
+        let times = self.table.times(batch)?;
+        alive.times = alive.rows.iter().map(|row| times[*row as usize]).collect();
         Ok(())
     }
 
