@@ -28,11 +28,13 @@ pub(super) async fn run(global: &Global, arguments: &Serve) -> Result<(), Stop> 
     if engine.in_memory() {
         note("without --warehouse all is in memory and gone when the server ends");
     }
+    // Whoever reads an address below may send signals at once.
+    let mut signals = Signals::listen()?;
     let mut servers = server::start(engine, config).await?;
     for (protocol, address) in servers.addresses() {
         note(&format!("{protocol} on {address}"));
     }
-    let ended = wait(&mut servers).await;
+    let ended = wait(&mut servers, &mut signals).await;
     note("shutting down");
     servers.shut_down().await;
     Ok(ended?)
@@ -65,8 +67,7 @@ fn start_log(format: LogFormat, verbose: bool) {
 }
 
 /// Waits for the end, and reads certificates anew when told to.
-async fn wait(servers: &mut Servers) -> Result<()> {
-    let mut signals = Signals::listen()?;
+async fn wait(servers: &mut Servers, signals: &mut Signals) -> Result<()> {
     loop {
         tokio::select! {
             error = servers.failed() => return Err(error),

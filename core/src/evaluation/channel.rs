@@ -7,12 +7,14 @@ use arrow::array::{
 };
 use arrow::buffer::NullBuffer;
 use arrow::compute::{cast, take};
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
+use datafusion::physical_expr::expressions::{CastExpr, Column};
 use hashbrown::HashMap;
 
 use crate::bug;
 use crate::error::Result;
 
+use super::asked::SECONDS_A_DAY;
 use super::bind::RowExpr;
 
 /// A channel: what is kept of events, and how.
@@ -21,6 +23,8 @@ pub(super) struct Channel {
     pub(super) expr: RowExpr,
     /// Whether values are made from the times of events, when they are needed, instead of being kept.
     pub(super) is_of_time: bool,
+    /// Where values are the days of a timestamp, how many of its ticks a day has.
+    ticks_a_day: Option<i64>,
     kind: Kind,
     texts: Mutex<Texts>,
 }
@@ -39,6 +43,24 @@ enum Kind {
 struct Texts {
     codes: HashMap<Box<str>, u32>,
     all: Vec<Box<str>>,
+}
+
+/// Some 246,000 years, in days.
+const FAR: i64 = 90_000_000;
+
+/// How many ticks a day has, where an expression is the day of a timestamp that has no zone.
+fn ticks_a_day(expr: &RowExpr) -> Option<i64> {
+    let (expr, schema) = expr.parts();
+    let cast = expr.downcast_ref::<CastExpr>().filter(|cast| *cast.cast_type() == DataType::Date32)?;
+    let column = cast.expr().downcast_ref::<Column>()?;
+    let DataType::Timestamp(unit, None) = schema.field(column.index()).data_type() else { return None };
+    let ticks_a_second = match unit {
+        TimeUnit::Second => 1,
+        TimeUnit::Millisecond => 1_000,
+        TimeUnit::Microsecond => 1_000_000,
+        TimeUnit::Nanosecond => 1_000_000_000,
+    };
+    Some(SECONDS_A_DAY * ticks_a_second)
 }
 
 impl Channel {
@@ -60,7 +82,25 @@ impl Channel {
             DataType::Dictionary(_, values) if **values == DataType::Utf8 => Kind::Text,
             _ => return None,
         };
-        Some(Self { expr, is_of_time: false, kind, texts: Mutex::default() })
+        let ticks_a_day = ticks_a_day(&expr);
+        Some(Self { expr, is_of_time: false, ticks_a_day, kind, texts: Mutex::default() })
+    }
+
+    /// The values made from times, where they are days; [`i64::MIN`] is the time of events without one. Arrow's cast goes
+    /// by the calendar, which takes longer than counting them. `None` where they are something else, or where days are so
+    /// far away that no calendar has them.
+    pub(super) fn days(
+        &self,
+        times: impl Iterator<Item = i64> + Clone,
+    ) -> Option<(Vec<u64>, Option<NullBuffer>)> {
+        let ticks_a_day = self.ticks_a_day?;
+        let days: Vec<u64> = times.clone().map(|time| time.div_euclid(ticks_a_day).cast_unsigned()).collect();
+        let is_far = |(time, day): (i64, &u64)| time != i64::MIN && day.cast_signed().abs() > FAR;
+        if times.clone().zip(&days).any(is_far) {
+            return None;
+        }
+        let valid: NullBuffer = times.map(|time| time != i64::MIN).collect();
+        Some((days, (valid.null_count() > 0).then_some(valid)))
     }
 
     /// The values of a column as they are kept, and which are NULL.

@@ -86,15 +86,18 @@ impl Partition {
     pub(super) fn make(&mut self, channels: &[Channel], time_type: &DataType) -> Result<()> {
         self.made.clear();
         for channel in channels {
-            self.made.push(if channel.is_of_time {
+            let days = || channel.days(self.events.iter().map(|event| event.time));
+            self.made.push(if !channel.is_of_time {
+                None
+            } else if let Some(days) = days() {
+                Some(days)
+            } else {
                 let times = times(self.events.iter().copied(), time_type)?;
                 let inputs = vec![
                     cast(&times, channel.expr.parts().1.field(0).data_type())
                         .map_err(|error| bug!("times: {error}"))?,
                 ];
                 Some(channel.encode(&channel.expr.evaluate(inputs, self.events.len())?)?)
-            } else {
-                None
             });
         }
         Ok(())

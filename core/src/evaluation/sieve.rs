@@ -36,6 +36,7 @@ pub(super) struct Sieve {
     n_profiles: usize,
     /// By signature.
     meshes: Vec<Mesh>,
+    n_tables: usize,
     reservation: MemoryReservation,
 }
 
@@ -49,19 +50,24 @@ struct Mesh {
     last: Vec<i64>,
 }
 
+/// So many tables are made at most: a rule needs one or two, and thousands of rules ask so much of their events that few can
+/// be spared.
+const MOST_TABLES: usize = 4;
+
 /// No event has been met; events of these times are not held back.
 const NO_FIRST: i64 = i64::MAX;
 const NO_LAST: i64 = i64::MIN;
 
 impl Sieve {
     pub(super) fn new(reservation: MemoryReservation) -> Self {
-        Self { n_profiles: 0, meshes: vec![], reservation }
+        Self { n_profiles: 0, meshes: vec![], n_tables: 0, reservation }
     }
 
     /// Begins anew with so many profiles.
     pub(super) fn begin(&mut self, n_profiles: usize) {
         self.n_profiles = n_profiles;
         self.meshes.clear();
+        self.n_tables = 0;
         self.reservation.free();
     }
 
@@ -80,7 +86,8 @@ impl Sieve {
             // A few events take less room than a place for each profile.
             if mesh.n > self.n_profiles / 16 {
                 mesh.n = 0;
-                mesh.open(matters, self.n_profiles, &self.reservation);
+                self.n_tables +=
+                    mesh.open(matters, self.n_profiles, MOST_TABLES - self.n_tables, &self.reservation);
             }
             return false;
         }
@@ -113,13 +120,20 @@ impl Sieve {
 }
 
 impl Mesh {
-    /// Makes room, if there is memory for it: else all events are let through.
-    fn open(&mut self, matters: Matters, n_profiles: usize, reservation: &MemoryReservation) {
+    /// Makes tables, if there is memory for them and no more than `most`: else all events are let through. Says how many.
+    fn open(
+        &mut self,
+        matters: Matters,
+        n_profiles: usize,
+        most: usize,
+        reservation: &MemoryReservation,
+    ) -> usize {
         let first = matches!(matters, Matters::First | Matters::Both);
         let last = matches!(matters, Matters::Last | Matters::Both);
         let n_tables = usize::from(first) + usize::from(last);
-        if reservation.try_grow(n_tables * n_profiles * size_of::<i64>()).is_err() {
-            return;
+        let bytes = n_tables * n_profiles * size_of::<i64>();
+        if n_tables > most || reservation.try_grow(bytes).is_err() {
+            return 0;
         }
         if first {
             self.first = vec![NO_FIRST; n_profiles];
@@ -127,6 +141,7 @@ impl Mesh {
         if last {
             self.last = vec![NO_LAST; n_profiles];
         }
+        n_tables
     }
 }
 
