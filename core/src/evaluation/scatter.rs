@@ -16,8 +16,9 @@ use crate::error::Result;
 pub(super) const SHIFT: u32 = 12;
 /// Profiles of a partition.
 pub(super) const PROFILES: usize = 1 << SHIFT;
-/// Events of a chunk.
-const CHUNK: usize = 1024;
+/// Events of a chunk: as large as a bitmap of 65,536 members, since what partitions give back when they have been walked
+/// over is what members need then, and allocators keep sizes apart.
+const CHUNK: usize = 8192 / BYTES;
 
 /// An event that matters, without the gap that alignment would leave.
 #[derive(Clone, Copy, Debug)]
