@@ -125,10 +125,12 @@ impl Session {
             }
             break (program, prepared, rest);
         };
+        let audiences = self.engine.audiences(&bound).await?;
+        let stored = if report.dry_run { Some(audiences.stored().await?) } else { None };
         let mut members = Members::default();
         let mut pending = vec![rest];
         if prepared.rules().next().is_some() {
-            match members.run(&tables, &prepared, &program, !report.dry_run, progress.as_deref()).await {
+            match members.run(&tables, &prepared, &program, stored.as_ref(), progress.as_deref()).await {
                 Ok(()) => {}
                 // The general plan says which rule it is, and evaluates the others.
                 Err(error) if matches!(error.kind(), Kind::Execution | Kind::Unsupported) => {
@@ -152,6 +154,9 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
+        for (segment, members) in members.counts() {
+            report.evaluated(segment, *members, *members, 0);
+        }
         let (keys, bitmaps, mut figures) = members.finish(&bound);
         figures.seconds = started.elapsed().as_secs_f64();
         figures.store.clone_from(&bound.store.name);
@@ -167,7 +172,6 @@ impl Session {
                 .map_err(|error| crate::bug!("an evaluation's figures are not JSON: {error}"))?,
         };
         report.runs.push(figures);
-        let audiences = self.engine.audiences(&bound).await?;
         let outcomes = if report.dry_run {
             audiences.compare(&run).boxed().await?
         } else {

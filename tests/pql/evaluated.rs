@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::DataType;
-use coterie::evaluation::{Asked, LaidOut, Tables, prepare};
+use coterie::evaluation::{Asked, LaidOut, Members, Tables, prepare};
 use coterie::planner::members;
 use coterie::pql;
 use coterie::profile::Bound;
@@ -86,8 +86,9 @@ async fn evaluated(fixture: &Fixture, program: Program) -> Result<Option<Vec<Str
     let asked = Asked { orphans: true, ..Asked::default() };
     let outcome = prepared.run(fixture, asked).await.map_err(|error| error.to_string())?;
     let keys = arrow::compute::cast(&outcome.keys().unwrap(), &DataType::Utf8).unwrap();
+    let Members::Positions(members) = &outcome.members[0].1 else { panic!("members are counted") };
     let mut ids: Vec<String> =
-        outcome.members[0].1.iter().map(|at| keys.as_string::<i32>().value(at as usize).to_owned()).collect();
+        members.iter().map(|at| keys.as_string::<i32>().value(at as usize).to_owned()).collect();
     ids.sort();
     Ok(Some(ids))
 }

@@ -111,6 +111,11 @@ impl Audiences {
         Err(self.outpaced())
     }
 
+    /// The segments that have an audience.
+    pub async fn stored(&self) -> Result<HashSet<String>> {
+        Ok(self.log.load().await?.segments.keys().cloned().collect())
+    }
+
     /// What [`commit`](Self::commit) would do, without doing it.
     pub async fn compare(&self, run: &Run) -> Result<Vec<Outcome>> {
         once_each(run)?;

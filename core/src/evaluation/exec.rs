@@ -16,7 +16,7 @@ use futures::StreamExt;
 
 use crate::bug;
 
-use super::{Asked, Outcome, Prepared, Tables};
+use super::{Asked, Members, Outcome, Prepared, Tables};
 
 /// Keys of a batch.
 const BATCH: usize = 8192;
@@ -102,7 +102,7 @@ impl ExecutionPlan for MembersExec {
         let members = async move {
             let mut outcome =
                 prepared.run(&*tables, Asked { members_only: true, limit, ..Asked::default() }).await?;
-            let Some((_, members)) = outcome.members.pop() else {
+            let Some((_, Members::Positions(members))) = outcome.members.pop() else {
                 return Err(bug!("an evaluation of no rule").into());
             };
             let ordinals: Vec<u32> = members.iter().take(limit.unwrap_or(usize::MAX)).collect();

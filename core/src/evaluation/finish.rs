@@ -12,6 +12,7 @@ use crate::bug;
 use crate::compile::{Evaluation, Leaf, Tree};
 use crate::error::Result;
 
+use super::Members;
 use super::bind::{Input, RowExpr};
 use super::bits::small;
 use super::classes::Classes;
@@ -33,6 +34,8 @@ pub(super) struct Finish {
     pub(super) evaluation: Arc<Evaluation>,
     pub(super) tables: Vec<Counting>,
     pub(super) values: Vec<RowExpr>,
+    /// The rules whose members are only counted.
+    pub(super) counted: Vec<bool>,
 }
 
 /// What profiles answered to the questions about their rows.
@@ -93,7 +96,7 @@ pub(super) struct Scratch {
     /// For each aggregate the events that matter to it, with their profiles.
     pub(super) fed: Vec<Vec<(u32, u32)>>,
     /// The members found so far, by rule.
-    pub(super) members: Vec<RoaringBitmap>,
+    pub(super) members: Vec<Members>,
     /// How many of them the run has counted.
     pub(super) counted: u64,
 }
@@ -138,6 +141,15 @@ impl Facts {
 }
 
 impl Finish {
+    /// No member of any rule has been found.
+    pub(super) fn nobody(&self) -> Vec<Members> {
+        let of_rule = |counted: &bool| match counted {
+            true => Members::Count(0),
+            false => Members::Positions(RoaringBitmap::new()),
+        };
+        self.counted.iter().map(of_rule).collect()
+    }
+
     /// Finds the members among the profiles of a shard's partition, given the events of each table.
     pub(super) fn partition(
         &self,
@@ -149,7 +161,9 @@ impl Finish {
         let profiles = shard.partition(partition);
         let (first, n) = (profiles.start, profiles.len());
         scratch.facts.clear(self.evaluation.leaves.len());
-        scratch.members.resize(self.evaluation.rules.len(), RoaringBitmap::new());
+        if scratch.members.is_empty() {
+            scratch.members = self.nobody();
+        }
         attribute_leaves(&shard.profiles.attributes, first, n, scratch);
         let mut features: HashMap<usize, ArrayRef> = HashMap::new();
         for (table, events) in self.tables.iter().zip(events) {
@@ -229,6 +243,13 @@ impl Finish {
             let mut out = evaluate(tree, &scratch.facts.bits);
             clear_after(&mut out, n);
             let n_members: u32 = out.iter().map(|word| word.count_ones()).sum();
+            let members = match members {
+                Members::Positions(members) => members,
+                Members::Count(n) => {
+                    *n += u64::from(n_members);
+                    continue;
+                }
+            };
             if n_members < FEW {
                 // A thread's partitions come in order.
                 members

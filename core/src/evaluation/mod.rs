@@ -105,8 +105,8 @@ pub struct Buckets {
 #[derive(Debug)]
 pub struct Outcome {
     profiles: Arc<Profiles>,
-    /// For each rule that took part its position in the resolved program, and the positions of its members.
-    pub members: Vec<(usize, RoaringBitmap)>,
+    /// For each rule that took part its position in the resolved program, and its members.
+    pub members: Vec<(usize, Members)>,
     /// Rows of the profile table without a key.
     pub null_keys: u64,
     /// Events read, within the widest window.
@@ -115,6 +115,39 @@ pub struct Outcome {
     pub orphans: Option<u64>,
     /// Bytes fetched from files.
     pub bytes: u64,
+}
+
+/// The members of a rule.
+#[derive(Clone, Debug)]
+pub enum Members {
+    /// Their positions among all profiles.
+    Positions(RoaringBitmap),
+    /// How many they are, where nobody asks who.
+    Count(u64),
+}
+
+impl Members {
+    /// How many they are.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Positions(members) => members.len(),
+            Self::Count(n) => *n,
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds members found elsewhere, in the same form.
+    fn add(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Positions(all), Self::Positions(other)) => *all |= other,
+            (Self::Count(all), other) => *all += other.len(),
+            (all @ Self::Positions(_), Self::Count(_)) => debug_assert!(false, "{all:?} and a count"),
+        }
+    }
 }
 
 impl Outcome {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::TaskContext;
-use roaring::RoaringBitmap;
+use hashbrown::HashSet;
 
 use crate::bug;
 use crate::error::Result;
@@ -22,7 +22,7 @@ use super::scan::{Reader, Scan};
 use super::scatter::Scatter;
 use super::shard::Shard;
 use super::table::Read;
-use super::{Buckets, Outcome, Tables, Watch};
+use super::{Buckets, Members, Outcome, Tables, Watch};
 
 /// What a run is asked for.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +31,8 @@ pub struct Asked {
     pub orphans: bool,
     /// Whether the keys of members are enough, and no others are wanted.
     pub members_only: bool,
+    /// Rules, by their positions in the resolved program, of which it is enough to know how many members they have.
+    pub counted: HashSet<usize>,
     /// How many members of any rule are enough.
     pub limit: Option<usize>,
     /// Who is told how far it has come.
@@ -62,7 +64,8 @@ impl Prepared {
         let buckets = in_common(&scans).filter(|_| first != First::Events || asked.limit.is_some());
         let everyone = Everyone::new(self.open_profiles(tables, buckets).await?);
         let evaluation = Arc::clone(&self.evaluation);
-        let finish = Finish { evaluation, tables: counting, values: self.values.clone() };
+        let counted = evaluation.rules.iter().map(|(at, _)| asked.counted.contains(at)).collect();
+        let finish = Finish { evaluation, tables: counting, values: self.values.clone(), counted };
         let (next, found) = (AtomicUsize::new(0), AtomicU64::new(0));
         let run = Arc::new(Run { finish, scans, everyone, asked, task, next, found });
         let found = match buckets {
@@ -119,7 +122,7 @@ struct Run {
 /// What one thread found, or several.
 #[derive(Default)]
 struct Found {
-    members: Vec<RoaringBitmap>,
+    members: Vec<Members>,
     read: Read,
     bytes: u64,
 }
@@ -129,7 +132,7 @@ impl Found {
         if self.members.is_empty() {
             self.members = other.members;
         } else {
-            self.members.iter_mut().zip(other.members).for_each(|(all, found)| *all |= found);
+            self.members.iter_mut().zip(other.members).for_each(|(all, found)| all.add(found));
         }
         self.read.events += other.read.events;
         self.read.orphans += other.read.orphans;
@@ -169,7 +172,7 @@ impl Run {
     ) -> Result<()> {
         self.finish.partition(shard, partition, events, scratch)?;
         if self.asked.limit.is_some() {
-            let found = scratch.members.iter().map(RoaringBitmap::len).max().unwrap_or_default();
+            let found = scratch.members.iter().map(Members::len).max().unwrap_or_default();
             self.found.fetch_add(found - scratch.counted, Relaxed);
             scratch.counted = found;
         }
@@ -179,8 +182,7 @@ impl Run {
 
     /// Nobody has been found yet.
     fn nobody(&self) -> Found {
-        let members = vec![RoaringBitmap::new(); self.finish.evaluation.rules.len()];
-        Found { members, ..Found::default() }
+        Found { members: self.finish.nobody(), ..Found::default() }
     }
 
     /// Each thread reads and finishes one shard after the other.
@@ -280,14 +282,19 @@ impl Run {
         self.next.store(0, Relaxed);
         let events = Arc::new(counted);
         let mut set = JoinSet::new();
-        for _ in 0..n_threads.min(shard.n_partitions().max(1)) {
+        // Sixteen partitions are a container of a bitmap, which two threads would make twice.
+        let block = if shard.n_partitions() < 64 * n_threads { 1 } else { 16 };
+        let n_blocks = shard.n_partitions().div_ceil(block);
+        for _ in 0..n_threads.min(n_blocks.max(1)) {
             let (run, shard, events) = (Arc::clone(self), Arc::clone(&shard), Arc::clone(&events));
             set.spawn(async move {
                 let events: Vec<_> =
                     events.iter().map(|(scatters, known)| Counted { scatters, known }).collect();
                 let mut scratch = Scratch::default();
-                while let Some(partition) = run.take(shard.n_partitions()) {
-                    run.finish(&shard, partition, &events, &mut scratch).await?;
+                while let Some(at) = run.take(n_blocks) {
+                    for partition in at * block..shard.n_partitions().min((at + 1) * block) {
+                        run.finish(&shard, partition, &events, &mut scratch).await?;
+                    }
                 }
                 Ok::<_, crate::error::Error>(Found { members: scratch.members, ..Found::default() })
             });

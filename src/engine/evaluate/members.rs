@@ -17,7 +17,7 @@ use crate::bug;
 use crate::diagnostic::Kind;
 use crate::engine::scope::Scope;
 use crate::error::Result;
-use crate::evaluation::{Asked, Prepared, Tables, Watch, repeated};
+use crate::evaluation::{Asked, Members as Found, Prepared, Tables, Watch, repeated};
 use crate::planner;
 use crate::profile::Bound;
 use crate::resolve::Program;
@@ -30,6 +30,8 @@ pub(super) struct Members {
     /// The profiles of the first pass: later ones find theirs by key.
     keys: Option<Keys>,
     members: Vec<(String, RoaringBitmap)>,
+    /// How many members those rules have of which nothing else matters.
+    counts: Vec<(String, u64)>,
     figures: Figures,
 }
 
@@ -72,17 +74,21 @@ impl Members {
         self.merge(pass, program)
     }
 
-    /// Runs a prepared program and adds its members. With `orphans` the events of no profile are counted.
+    /// Runs a prepared program and adds its members. `stored` are the segments of which it matters who they are, all if
+    /// it is `None`; then events of no profile are counted, too.
     pub(super) async fn run(
         &mut self,
         tables: &dyn Tables,
         prepared: &Prepared,
         program: &Program,
-        orphans: bool,
+        stored: Option<&HashSet<String>>,
         progress: Option<&dyn Progress>,
     ) -> Result<()> {
         let watch = Arc::new(Watch::default());
-        let asked = Asked { orphans, watch: Arc::clone(&watch), ..Asked::default() };
+        let is_new = |at: &usize| stored.is_some_and(|stored| !stored.contains(&program.rules[*at].name));
+        let counted = (0..program.rules.len()).filter(is_new).collect();
+        let orphans = stored.is_none();
+        let asked = Asked { orphans, counted, watch: Arc::clone(&watch), ..Asked::default() };
         let run = prepared.run(tables, asked);
         let mut run = std::pin::pin!(run);
         let mut ticks = tokio::time::interval(std::time::Duration::from_millis(100));
@@ -109,8 +115,13 @@ impl Members {
             ..Figures::default()
         };
         self.keys = Some(Keys { array: keys, converter, positions: None });
-        let names = |(at, members): (usize, RoaringBitmap)| (program.rules[at].name.clone(), members);
-        self.members.extend(outcome.members.into_iter().map(names));
+        for (at, members) in outcome.members {
+            let name = program.rules[at].name.clone();
+            match members {
+                Found::Positions(members) => self.members.push((name, members)),
+                Found::Count(n) => self.counts.push((name, n)),
+            }
+        }
         Ok(())
     }
 
@@ -154,7 +165,12 @@ impl Members {
         Ok(())
     }
 
-    /// The keys of all profiles, the members of each rule as positions among them, and the figures.
+    /// How many members those rules have of which nothing else matters.
+    pub(super) fn counts(&self) -> &[(String, u64)] {
+        &self.counts
+    }
+
+    /// The keys of all profiles, the members of each other rule as positions among them, and the figures.
     pub(super) fn finish(self, bound: &Bound) -> (ArrayRef, Vec<(String, RoaringBitmap)>, Figures) {
         let keys = match self.keys {
             Some(keys) => keys.array,
