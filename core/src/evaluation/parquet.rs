@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
-use datafusion::datasource::listing::PartitionedFile;
+use datafusion::common::runtime::JoinSet;
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::statistics::StatisticsConverter;
@@ -24,11 +25,12 @@ use datafusion::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, 
 use datafusion::parquet::file::reader::{ChunkReader, Length};
 use datafusion::parquet::schema::types::ColumnDescPtr;
 use datafusion::physical_plan::ExecutionPlan;
-use hashbrown::HashMap;
-use object_store::ObjectStore;
+use hashbrown::{HashMap, HashSet};
 use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore};
 use tokio::sync::OnceCell;
 
+use crate::bug;
 use crate::compile::is_text;
 use crate::error::{Error, Result, from_object_store};
 
@@ -40,6 +42,8 @@ use super::table::EventTable;
 const BATCH: usize = 8192;
 /// No row group is cut into pieces smaller than this.
 const LEAST: usize = 1 << 16;
+/// So many files are asked what they hold at once.
+const AT_ONCE: usize = 32;
 /// Columns that lie this close together are fetched in one request.
 const GAP: u64 = 256 * 1024;
 
@@ -88,8 +92,8 @@ struct Fetched {
 }
 
 impl Files {
-    /// The files that a plan scans, where it does nothing but scan Parquet files that have `columns`, or fields below them, as the table
-    /// has them; `None` otherwise. Row groups before all windows are left out.
+    /// The files that a plan scans, where it does nothing but scan Parquet files that have `columns`, or fields below them,
+    /// as the table has them; `None` otherwise. Row groups before all windows are left out.
     pub(super) async fn of(
         plan: &Arc<dyn ExecutionPlan>,
         table: &Schema,
@@ -105,36 +109,32 @@ impl Files {
         };
         let store = runtime.object_store(&config.object_store_url)?;
         let cache = runtime.cache_manager.get_file_metadata_cache();
-        let mut files: Vec<File> = vec![];
-        let mut partition_of: Vec<(usize, &PartitionedFile)> = vec![];
+        let (mut files, mut seen, mut reading) = (vec![], HashSet::new(), JoinSet::new());
         for (partition, group) in config.file_groups.iter().enumerate() {
             for file in group.iter() {
-                partition_of.push((partition, file));
+                // A file that is split over groups is read as a whole here.
+                if !seen.insert(file.object_meta.location.clone()) {
+                    continue;
+                }
+                if reading.len() == AT_ONCE {
+                    files.extend(described(&mut reading).await?);
+                }
+                let (store, cache) = (Arc::clone(&store), Arc::clone(&cache));
+                reading.spawn(File::describe(store, cache, file.object_meta.clone(), partition));
             }
         }
-        for (partition, file) in partition_of {
-            // A file that is split over groups is read as a whole here.
-            if files.iter().any(|known| known.path == file.object_meta.location) {
-                continue;
-            }
-            let metadata = DFParquetMetadata::new(store.as_ref(), &file.object_meta)
-                .with_file_metadata_cache(Some(Arc::clone(&cache)))
-                .fetch_metadata()
-                .await?;
-            let own = ArrowReaderMetadata::try_new(Arc::clone(&metadata), ArrowReaderOptions::new())
-                .map_err(|error| broken(&file.object_meta.location, error))?;
-            if !columns.iter().all(|path| same_column(table, own.schema(), path)) {
-                return Ok(None);
-            }
-            let schema = Arc::clone(own.schema());
-            files.push(File { path: file.object_meta.location.clone(), partition, metadata, schema });
+        while let Some(file) = described(&mut reading).await? {
+            files.push(file);
+        }
+        if !files.iter().all(|file| columns.iter().all(|path| same_column(table, &file.schema, path))) {
+            return Ok(None);
         }
         files.sort_by(|left, right| left.path.cmp(&right.path));
         let mut pieces = vec![];
         for (at, file) in files.iter().enumerate() {
             let times = file.times(&events.time)?;
             for group in 0..file.metadata.num_row_groups() {
-                let times = times.as_ref().and_then(|times| times[group]);
+                let times = times[group];
                 let rows = 0..usize::try_from(file.metadata.row_group(group).num_rows()).unwrap_or_default();
                 if !rows.is_empty() && times.is_none_or(|(_, last)| last >= events.since) {
                     let time = times.and_then(|(first, last)| events.alike(first, last));
@@ -244,24 +244,49 @@ impl Files {
     }
 }
 
+/// The next file that has been described, if any is on its way.
+async fn described(reading: &mut JoinSet<Result<File>>) -> Result<Option<File>> {
+    let done = reading.join_next().await.transpose();
+    done.map_err(|error| bug!("the metadata of a file: {error}"))?.transpose()
+}
+
 impl File {
+    /// Reads what a file says about itself, unless the cache knows.
+    async fn describe(
+        store: Arc<dyn ObjectStore>,
+        cache: Arc<FileMetadataCache>,
+        object: ObjectMeta,
+        partition: usize,
+    ) -> Result<Self> {
+        let metadata = DFParquetMetadata::new(store.as_ref(), &object)
+            .with_file_metadata_cache(Some(cache))
+            .fetch_metadata()
+            .await?;
+        let own = ArrowReaderMetadata::try_new(Arc::clone(&metadata), ArrowReaderOptions::new())
+            .map_err(|error| broken(&object.location, error))?;
+        let schema = Arc::clone(own.schema());
+        Ok(Self { path: object.location, partition, metadata, schema })
+    }
+
     /// The first and the last time of each row group, where the file says and all its events have one: those without
     /// matter to some rules, and are in no statistics.
-    fn times(&self, time: &str) -> Result<Option<Vec<Option<(i64, i64)>>>> {
-        let schema = self.metadata.file_metadata().schema_descr();
-        let Ok(converter) = StatisticsConverter::try_new(time, &self.schema, schema) else { return Ok(None) };
-        let groups = self.metadata.row_groups();
+    fn times(&self, time: &str) -> Result<Vec<Option<(i64, i64)>>> {
+        let (schema, groups) = (self.metadata.file_metadata().schema_descr(), self.metadata.row_groups());
+        let unknown = vec![None; groups.len()];
+        let Ok(converter) = StatisticsConverter::try_new(time, &self.schema, schema) else {
+            return Ok(unknown);
+        };
         let (Ok(first), Ok(last), Ok(nulls)) = (
             converter.row_group_mins(groups),
             converter.row_group_maxes(groups),
             converter.row_group_null_counts(groups),
         ) else {
-            return Ok(None);
+            return Ok(unknown);
         };
         let (firsts, lasts) = (order_keys(&first)?, order_keys(&last)?);
         let known =
             |at: usize| first.is_valid(at) && last.is_valid(at) && nulls.is_valid(at) && nulls.value(at) == 0;
-        Ok(Some((0..groups.len()).map(|at| known(at).then(|| (firsts[at], lasts[at]))).collect()))
+        Ok((0..groups.len()).map(|at| known(at).then(|| (firsts[at], lasts[at]))).collect())
     }
 
     /// The schema to read a row group by: texts as codes where all pages hold codes, else as views.
