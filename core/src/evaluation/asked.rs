@@ -20,7 +20,7 @@ use super::families::{Asked, families};
 use super::prepare::{BoundTable, Prepared};
 use super::signature::{Signatures, Term, Terms};
 use super::table::{EventTable, Level, Lookup, column};
-use super::uses::{atom_uses, edges};
+use super::uses::atom_uses;
 
 impl Prepared {
     /// What is asked of an event table, ready to be asked.
@@ -41,7 +41,7 @@ impl Prepared {
             counts[literal.subject] += 1;
         }
         let channels = self.channels(at, bound)?;
-        let uses = atom_uses(&self.evaluation, at, &channels);
+        let (uses, edges) = atom_uses(&self.evaluation, at, &channels);
         // What most terms ask about is read first: most rows end there.
         let mut asked = vec![0_usize; questions.subjects.len()];
         for literal in table.atoms.iter().flat_map(|atom| atom.terms.iter().flatten()) {
@@ -93,7 +93,6 @@ impl Prepared {
         }
         let families = families(&literals_of(&atoms), &together(table));
         let since = uses.iter().map(|of| of.since).min().unwrap_or(i64::MAX);
-        let edges = edges(&self.evaluation, at);
         let is_of_time = |aggregate: &crate::compile::Aggregate| aggregate.args.contains(&Arg::Time);
         let exact = !table.sequels.is_empty()
             || table.aggregates.iter().any(is_of_time)

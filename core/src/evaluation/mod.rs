@@ -140,12 +140,11 @@ impl Members {
         self.len() == 0
     }
 
-    /// Adds members found elsewhere, in the same form.
+    /// Adds members found elsewhere, all of them others.
     fn add(&mut self, other: Self) {
         match (self, other) {
             (Self::Positions(all), Self::Positions(other)) => *all |= other,
-            (Self::Count(all), other) => *all += other.len(),
-            (all @ Self::Positions(_), Self::Count(_)) => debug_assert!(false, "{all:?} and a count"),
+            (all, other) => *all = Self::Count(all.len() + other.len()),
         }
     }
 }

@@ -181,6 +181,7 @@ impl ProfileScan {
                 starts
             }
         };
+        // Nobody wants some keys alone where profiles go by bucket, so that the order is that of the parts.
         let found = parts.iter().flat_map(|part| &part.found);
         let (mut places, mut is_repeated) =
             (wanted.as_ref().as_ref().map(|wanted| vec![NOBODY; wanted.len()]), false);

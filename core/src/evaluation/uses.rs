@@ -7,30 +7,6 @@ use super::channel::Channel;
 use super::sieve::Matters;
 use super::signature::AtomUse;
 
-/// The instants since which events of a table are counted, summed or handed to aggregates.
-pub(super) fn edges(evaluation: &Evaluation, at: usize) -> Vec<i64> {
-    let table = &evaluation.tables[at];
-    let of_leaves = evaluation.leaves.iter().filter_map(|leaf| match leaf {
-        Leaf::Count { table: of, since, .. } | Leaf::Below { table: of, since, .. } if *of == at => {
-            Some(*since)
-        }
-        _ => None,
-    });
-    let of_groups = table.groups.iter().flat_map(|group| &group.leaves).map(|leaf| leaf.since);
-    let of_aggregates = table.aggregates.iter().flat_map(|aggregate| {
-        let of_conditions = aggregate.args.iter().filter_map(|arg| match arg {
-            Arg::Condition(_, since) => Some(*since),
-            _ => None,
-        });
-        of_conditions.chain([aggregate.since])
-    });
-    let of_seconds = table.seconds.iter().map(|second| second.since);
-    let mut edges: Vec<i64> = of_leaves.chain(of_groups).chain(of_aggregates).chain(of_seconds).collect();
-    edges.sort_unstable();
-    edges.dedup();
-    edges
-}
-
 /// Which of a profile's events matter, by atom, as far as counts and aggregates are about times alone.
 fn matters(evaluation: &Evaluation, at: usize, mut also: impl FnMut(usize, Matters)) {
     let table = &evaluation.tables[at];
@@ -66,8 +42,13 @@ fn matters(evaluation: &Evaluation, at: usize, mut also: impl FnMut(usize, Matte
     }
 }
 
-/// Since when each atom of a table matters, and which events and values are kept of it.
-pub(super) fn atom_uses(evaluation: &Evaluation, at: usize, channels: &[Channel]) -> Vec<AtomUse> {
+/// Since when each atom of a table matters, and which events and values are kept of it; and all instants since which
+/// something is asked of events.
+pub(super) fn atom_uses(
+    evaluation: &Evaluation,
+    at: usize,
+    channels: &[Channel],
+) -> (Vec<AtomUse>, Vec<i64>) {
     let table = &evaluation.tables[at];
     let of_atom = |atom: &Atom| AtomUse {
         since: i64::MAX,
@@ -76,7 +57,11 @@ pub(super) fn atom_uses(evaluation: &Evaluation, at: usize, channels: &[Channel]
         matters: Matters::Nothing,
     };
     let mut uses: Vec<AtomUse> = table.atoms.iter().map(of_atom).collect();
-    let mut since = |atom: usize, since: i64| uses[atom].since = uses[atom].since.min(since);
+    let mut edges = vec![];
+    let mut since = |atom: usize, since: i64| {
+        uses[atom].since = uses[atom].since.min(since);
+        edges.push(since);
+    };
     for leaf in &evaluation.leaves {
         if let Leaf::Count { table: of, counter, since: from, .. } = leaf
             && *of == at
@@ -130,5 +115,7 @@ pub(super) fn atom_uses(evaluation: &Evaluation, at: usize, channels: &[Channel]
             }
         }
     }
-    uses
+    edges.sort_unstable();
+    edges.dedup();
+    (uses, edges)
 }

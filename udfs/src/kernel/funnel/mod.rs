@@ -120,11 +120,7 @@ impl Funnel {
         let mut reached = 0_u32;
         let mut row = 0;
         while row < ticks.len() {
-            let tick = ticks[row];
-            let mut end = row + 1;
-            while end < ticks.len() && ticks[end] == tick {
-                end += 1;
-            }
+            let (tick, end) = (ticks[row], end_of_time(ticks, row));
             let mut seen = masks[row..end].iter().fold(0, |all, mask| all | mask);
             if self.strict_order && reached & 1 != 0 && masks[row..end].contains(&0) {
                 return level(reached);
@@ -185,11 +181,7 @@ impl Funnel {
         };
         let mut row = 0;
         while row < ticks.len() {
-            let tick = ticks[row];
-            let mut end = row + 1;
-            while end < ticks.len() && ticks[end] == tick {
-                end += 1;
-            }
+            let (tick, end) = (ticks[row], end_of_time(ticks, row));
             chains.iter_mut().for_each(move_on);
             if self.strict_order && !chains[0].is_empty() && masks[row..end].contains(&0) {
                 return reached(&chains);
@@ -261,6 +253,11 @@ fn move_on(chains: &mut Vec<OnceChain>) {
         latest = latest.max(Some(one.chain.last));
         better
     });
+}
+
+/// The row after those of the same time as one.
+fn end_of_time(ticks: &[i64], row: usize) -> usize {
+    row + ticks[row..].iter().take_while(|tick| **tick == ticks[row]).count()
 }
 
 fn level(reached: u32) -> usize {
