@@ -69,6 +69,9 @@ use table::Memberships;
 /// How often a commit starts over because other writers came first. Each time another commit has landed.
 const ATTEMPTS: usize = 100;
 
+/// Files that a disk is asked to keep at a time: it orders what it writes by itself.
+const SYNCED_AT_ONCE: usize = 64;
+
 /// The audiences of one profile store.
 pub struct Audiences {
     store: Arc<dyn ObjectStore>,
@@ -94,7 +97,11 @@ impl Audiences {
         let mut prepared: Vec<Prepared> = run.members.iter().map(|_| Prepared::default()).collect();
         for _ in 0..ATTEMPTS {
             let state = self.log.load().await?;
-            if let Err(e) = self.prepare(&evaluator, run, &state, &mut prepared).await {
+            let mut ready = self.prepare(&evaluator, run, &state, &mut prepared).await;
+            if ready.is_ok() {
+                ready = self.sync(&prepared).await;
+            }
+            if let Err(e) = ready {
                 for file in prepared.iter().filter_map(Prepared::file) {
                     self.discard(file).await;
                 }
@@ -265,6 +272,19 @@ impl Audiences {
         while let Some((at, next)) = anew.try_next().await? {
             prepared[at] = next;
         }
+        Ok(())
+    }
+
+    /// Has the disk keep the files that were written. By the time all of them are, it has most.
+    async fn sync(&self, prepared: &[Prepared]) -> Result<()> {
+        let files: Vec<String> = prepared.iter().filter_map(Prepared::file).map(str::to_owned).collect();
+        let mut synced = iter(files)
+            .map(|file| {
+                let layout = Arc::clone(&self.layout);
+                async move { write::sync(&layout, &file).await }
+            })
+            .buffer_unordered(SYNCED_AT_ONCE);
+        while synced.try_next().await?.is_some() {}
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! The keys of a run in order, so that each segment meets its stored rows by walking both once.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
 use arrow::compute::{SortOptions, cast, sort_to_indices, take};
 use arrow::datatypes::DataType;
@@ -49,7 +51,11 @@ impl Population {
             return Self { keys: unordered, places: Places::Same }.distinct();
         }
         let order = UInt32Array::from(order);
-        let keys = take(&unordered, &order, None).map_err(arrow)?;
+        let mut keys = take(&unordered, &order, None).map_err(arrow)?;
+        if let Some(texts) = keys.as_string_view_opt() {
+            // Each segment reads keys in this order, and texts in the same order are next to each other in memory.
+            keys = Arc::new(texts.gc());
+        }
         let mut table = vec![0; all.max().map_or(0, |last| last as usize + 1)];
         for (place, &at) in (0..).zip(order.values()) {
             table[positions.value(at as usize) as usize] = place;

@@ -13,7 +13,7 @@ use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
 use datafusion::parquet::arrow::AsyncArrowWriter;
 use datafusion::parquet::arrow::arrow_writer::ArrowWriterOptions;
-use datafusion::parquet::basic::{Compression, ZstdLevel};
+use datafusion::parquet::basic::{Compression, Encoding, ZstdLevel};
 use datafusion::parquet::file::properties::WriterProperties;
 use datafusion::parquet::schema::types::ColumnPath;
 use deltalake_core::kernel::Add;
@@ -104,13 +104,16 @@ impl Writer {
         let target = BufWriter::new(store, layout.full_path(&path)?);
         let key = ColumnPath::from(layout.key.name().as_str());
         let level = ZstdLevel::try_new(1).map_err(|e| layout.failed("write", e))?;
-        let properties = WriterProperties::builder()
+        let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
             .set_max_row_group_row_count(Some(ROW_GROUP))
             // No key comes twice.
-            .set_column_dictionary_enabled(key, false)
-            .set_created_by(concat!("coterie ", env!("CARGO_PKG_VERSION")).to_owned())
-            .build();
+            .set_column_dictionary_enabled(key.clone(), false)
+            .set_created_by(concat!("coterie ", env!("CARGO_PKG_VERSION")).to_owned());
+        if let Some(encoding) = encoding(layout.key_type()) {
+            properties = properties.set_column_encoding(key, encoding);
+        }
+        let properties = properties.build();
         // The arrow schema holds views, which older readers do not know and which the log's schema makes needless.
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let file = AsyncArrowWriter::try_new_with_options(target, layout.row_schema.clone(), options)
@@ -123,11 +126,10 @@ impl Writer {
         self.file.write(batch).await.map_err(|e| self.layout.failed("write", e))
     }
 
-    /// Completes the file and says how the log is to name it.
+    /// Completes the file, up to [`sync`], and says how the log is to name it.
     pub(super) async fn finish(mut self, mark: &Mark) -> Result<Add> {
         self.file.finish().await.map_err(|e| self.layout.failed("write", e))?;
         let size = self.file.bytes_written();
-        sync(&self.layout, &self.path).await?;
         Ok(Add {
             stats: Some(self.bounds.stats(&self.layout).to_string()),
             path: self.path,
@@ -141,6 +143,18 @@ impl Writer {
             default_row_commit_version: None,
             clustering_provider: None,
         })
+    }
+}
+
+/// How keys are written, which come in their order: as what differs from the one before. Without what repeats, compressing
+/// them takes a third of the time.
+fn encoding(key: &DataType) -> Option<Encoding> {
+    match key {
+        DataType::Utf8View | DataType::BinaryView => Some(Encoding::DELTA_BYTE_ARRAY),
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Date32 => {
+            Some(Encoding::DELTA_BINARY_PACKED)
+        }
+        _ => None,
     }
 }
 
