@@ -76,7 +76,7 @@ async fn all_rules_share_one_scan_of_the_events() {
     assert_eq!(plan.matches("event table events:").count(), 1, "events are read once:\n{plan}");
     // What a program cannot say shares one scan too.
     for at in 0..10 {
-        let rule = format!("top_n(times(price > {at}), 2)");
+        let rule = format!("ntile(2) OVER (ORDER BY times(price > {at})) = 1");
         run(&session, &format!("CREATE SEGMENT top{at} AS {rule}")).await.unwrap();
     }
     let plan = show(&session, "EXPLAIN EVALUATE ALL SEGMENTS").await;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use coterie::diagnostic::Kind;
 use coterie::engine::{Engine, Options, Session};
 
 use crate::common::{NOW, first_column, run, show};
@@ -34,6 +35,10 @@ const RULES: &[&str] = &[
     "coalesce(sum(amount) FILTER (WHERE kind = 'buy'), 0) < 45.005",
     "NOT (20 < coalesce(avg(amount) FILTER (WHERE kind = 'cart'), 60.5))",
     "top_n(times(kind = 'buy'), 25)",
+    "top_percent(sum(amount) FILTER (WHERE kind = 'buy'), 12.5) AND tier = 'gold'",
+    "NOT top_n(points, 3000) AND (did(kind = 'buy') OR top_percent(max(amount), 7))",
+    "row_number() OVER (ORDER BY min(amount) DESC NULLS LAST, id) <= 9000 AND tier IS NULL",
+    "ntile(5) OVER (ORDER BY points, id) = 1",
 ];
 
 const PROFILES: &str = "SELECT 'p' || value AS id, value % 97 AS points,
@@ -122,7 +127,7 @@ async fn the_program_agrees_with_the_general_plan() {
     }
     assert_eq!(counts(&session).await, expected);
     for (format, threads, memory_limit) in
-        [("plain", 1, None), ("plain", 3, None), ("csv", 2, None), ("parquet", 2, Some(300_000))]
+        [("plain", 1, None), ("plain", 3, None), ("csv", 2, None), ("parquet", 2, Some(700_000))]
     {
         let session = open(Options { threads: Some(threads), ..Options::default() }).await;
         declare(&session, &tables(format)).await;
@@ -140,6 +145,12 @@ async fn the_program_agrees_with_the_general_plan() {
         };
         assert_eq!(counts(&session).await, expected, "{format}, {threads} threads, {memory_limit:?}");
     }
+    // Less than the profiles' keys take.
+    let session = open(Options { memory_limit: Some(100_000), ..Options::default() }).await;
+    declare(&session, &tables("parquet")).await;
+    let error = run(&session, "EVALUATE ALL SEGMENTS DRY RUN").await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Resource, "{error}");
+    assert!(error.message().contains("profiles of an evaluation"), "{error}");
 }
 
 #[tokio::test]
@@ -186,6 +197,97 @@ async fn the_program_finds_the_same_bucket_by_bucket() {
     }
     assert!(members.iter().all(|found| *found == members[0]));
     assert!(reports.iter().all(|report| *report == reports[0]), "{reports:?}");
+}
+
+#[tokio::test]
+async fn conditions_may_combine_in_any_number_of_ways() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let session = open(Options { threads: Some(2), ..Options::default() }).await;
+    // Three columns of forty values: more combinations than are looked at together.
+    let events = "SELECT 'p' || (value * 7919 % 701) AS who, to_timestamp_micros(value * 1000000) AS at,
+        'v' || (value % 40) AS a, 'v' || (value / 40 % 40) AS b, 'v' || (value / 1600 % 40) AS c
+        FROM generate_series(1, 60000)";
+    for (name, query) in
+        [("profiles", "SELECT 'p' || value AS id FROM generate_series(0, 700)"), ("events", events)]
+    {
+        run(&session, &format!("COPY ({query}) TO '{at}/{name}/' STORED AS PARQUET")).await.unwrap();
+        let declare = format!("CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{at}/{name}/'");
+        run(&session, &declare).await.unwrap();
+    }
+    let store = "CREATE PROFILE STORE many PROFILES profiles KEY (id) EVENTS events KEY (who) TIMESTAMP (at)";
+    run(&session, store).await.unwrap();
+    let mut expected = BTreeMap::new();
+    for column in ["a", "b", "c"] {
+        for at in 0..40 {
+            let rule = format!("CREATE SEGMENT {column}_v{at} AS times({column} = 'v{at}') >= 3");
+            run(&session, &rule).await.unwrap();
+            expected.insert(format!("{column}_v{at}"), "0".to_owned());
+        }
+        let by_hand = format!(
+            "SELECT '{column}_' || {column} || '=' || count(*) FROM (SELECT who, {column} FROM events
+             GROUP BY who, {column} HAVING count(*) >= 3) GROUP BY {column}"
+        );
+        for counted in first_column(&run(&session, &by_hand).await.unwrap()) {
+            let (segment, n) = counted.split_once('=').unwrap();
+            expected.insert(segment.to_owned(), n.to_owned());
+        }
+    }
+    assert!(expected.values().filter(|n| *n != "0").count() > 100, "{expected:?}");
+    assert_eq!(counts(&session).await, expected);
+}
+
+#[tokio::test]
+async fn views_are_read_as_they_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let session = open(Options::default()).await;
+    for (name, query) in [("profiles", PROFILES), ("files", EVENTS)] {
+        run(&session, &format!("COPY ({query}) TO '{at}/{name}/' STORED AS PARQUET")).await.unwrap();
+        let declare = format!("CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{at}/{name}/'");
+        run(&session, &declare).await.unwrap();
+    }
+    // Each leaves something with the scan of the files that is not in them.
+    let views = [
+        ("SELECT who, at, device AS kind, kind AS device FROM files", "kind = 'phone'", "device = 'phone'"),
+        (
+            "SELECT who, at, kind FROM files WHERE device = 'phone'",
+            "kind = 'buy'",
+            "kind = 'buy' AND device = 'phone'",
+        ),
+        (
+            "SELECT who, at, kind FROM files WHERE at < '2026-03-01'",
+            "kind = 'buy'",
+            "kind = 'buy' AND at < '2026-03-01'",
+        ),
+    ];
+    for (pushes, (view, rule, of_files)) in
+        [false, true].into_iter().flat_map(|pushes| views.map(|of| (pushes, of)))
+    {
+        let set = format!("SET datafusion.execution.parquet.pushdown_filters = {pushes}");
+        run(&session, &set).await.unwrap();
+        let store =
+            "CREATE PROFILE STORE seen PROFILES profiles KEY (id) EVENTS events KEY (who) TIMESTAMP (at)";
+        run(&session, &format!("CREATE OR REPLACE VIEW events AS {view}; {store}")).await.unwrap();
+        run(&session, &format!("CREATE SEGMENT asked AS times({rule}, INTERVAL '900 days') >= 2"))
+            .await
+            .unwrap();
+        let by_hand = format!(
+            "SELECT id FROM profiles WHERE (SELECT count(*) FROM files WHERE who = id AND {of_files}
+             AND at BETWEEN now() - INTERVAL '900 days' AND now()) >= 2"
+        );
+        let expected = first_column(&run(&session, &by_hand).await.unwrap()).len();
+        let live = first_column(&run(&session, "SELECT id FROM segment.asked").await.unwrap()).len();
+        assert!(expected > 0 && live == expected, "{view}: {live} of {expected}");
+        assert_eq!(counts(&session).await["asked"], expected.to_string(), "{view}");
+        run(&session, "DROP SEGMENT asked; DROP PROFILE STORE seen; DROP VIEW events").await.unwrap();
+    }
+    // The first hundred events, and no others.
+    let store = "CREATE PROFILE STORE seen PROFILES profiles KEY (id) EVENTS events KEY (who) TIMESTAMP (at)";
+    run(&session, &format!("CREATE VIEW events AS SELECT * FROM files LIMIT 100; {store}")).await.unwrap();
+    run(&session, "CREATE SEGMENT asked AS did(true)").await.unwrap();
+    let members: usize = counts(&session).await["asked"].parse().unwrap();
+    assert!((1..=100).contains(&members), "{members} of 100 events");
 }
 
 #[tokio::test]

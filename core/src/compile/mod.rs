@@ -10,7 +10,9 @@
 //!   all come down to counts, so that windows and thresholds leave the conditions and one newest-first walk over a
 //!   profile's events answers them all;
 //! * a [value](Leaf::Value): any other boolean expression over aggregates and attributes;
-//! * a [count of groups](Leaf::Groups): `any_per`, `count_per`.
+//! * a [count of groups](Leaf::Groups): `any_per`, `count_per`;
+//! * a [rank](Leaf::Rank) among all profiles: `top_n`, `top_percent`. It is known only after all of them have been looked
+//!   at, so that a rule is looked at for either answer, and the members are put together in the end.
 //!
 //! The condition on events under a counter or an aggregate is an *atom*: an OR of *terms*, each an AND of literals.
 //! SQL's three-valued logic is gone after [`truth`]: each literal asks for one truth value, and what a tree holds is
@@ -22,6 +24,7 @@ mod condition;
 mod constant;
 mod feature;
 mod question;
+mod rank;
 mod rule;
 mod sequel;
 mod truth;
@@ -39,6 +42,7 @@ use crate::segment::{Call, Expr};
 pub use constant::float_key;
 pub use question::is_text;
 pub use question::{Literal, Of, Questions, Subject, Test};
+pub use rank::{Rank, Rule};
 pub use truth::{Tree, Want};
 
 /// The least instant that an event can have; one without a time is before it, at [`i64::MIN`].
@@ -61,20 +65,28 @@ pub struct Evaluation {
     pub leaves: Vec<Leaf>,
     /// Boolean expressions over features and attributes, for [`Leaf::Value`].
     pub values: Vec<Expr>,
-    /// The rules that can be evaluated in this way: the position in the resolved program, and the condition.
-    pub rules: Vec<(usize, Tree)>,
+    /// What profiles are ordered by, for [`Leaf::Rank`].
+    pub ranks: Vec<Rank>,
+    /// The rules that can be evaluated in this way.
+    pub rules: Vec<Rule>,
     /// The rules that cannot, and why.
     pub refused: Vec<(usize, String)>,
 }
 
 impl Evaluation {
-    /// Whether only profiles with events that some condition holds for can be members of any rule.
+    /// Whether only profiles with events that some condition holds for can be members of any rule, or decide who is.
     pub fn members_have_events(&self) -> bool {
         let without_events = |leaf: usize| match self.leaves[leaf] {
             Leaf::Count { .. } | Leaf::Groups { .. } | Leaf::Below { .. } => Some(false),
-            Leaf::Attribute(_) | Leaf::Value { .. } => None,
+            Leaf::Attribute(_) | Leaf::Value { .. } | Leaf::Rank(_) => None,
         };
-        self.rules.iter().all(|(_, tree)| tree.known(&without_events) == Some(false))
+        self.trees().all(|tree| tree.known(&without_events) == Some(false))
+            && self.ranks.iter().all(|rank| rank.of_events)
+    }
+
+    /// The conditions of all rules.
+    pub fn trees(&self) -> impl Iterator<Item = &Tree> {
+        self.rules.iter().flat_map(|rule| &rule.trees)
     }
 }
 
@@ -249,6 +261,8 @@ pub enum Leaf {
         /// The truth value asked for: true or false.
         truth: bool,
     },
+    /// The profile is among the first ones of a rank.
+    Rank(usize),
 }
 
 /// A number as it is compared with sums.
@@ -284,8 +298,8 @@ pub struct Refusals {
 pub fn compile(program: &Program, refusals: &Refusals) -> Evaluation {
     let mut compiler = Compiler::new(program, refusals);
     for (at, rule) in program.rules.iter().enumerate() {
-        match compiler.rule(&rule.expr) {
-            Ok(tree) => compiler.out.rules.push((at, tree)),
+        match compiler.rule(&rule.expr).and_then(|tree| compiler.ranked_rule(at, tree)) {
+            Ok(rule) => compiler.out.rules.push(rule),
             Err(why) => compiler.out.refused.push((at, why)),
         }
     }
@@ -301,6 +315,7 @@ struct Compiler<'a> {
     out: Evaluation,
     leaves: HashMap<Leaf, usize>,
     values: HashMap<Expr, usize>,
+    ranks: HashMap<Rank, usize>,
     /// The position among the tables of each event table of the store.
     tables: HashMap<usize, usize>,
     interned: Vec<Interned>,
@@ -331,6 +346,7 @@ impl<'a> Compiler<'a> {
             tables: vec![],
             leaves: vec![],
             values: vec![],
+            ranks: vec![],
             rules: vec![],
             refused: vec![],
         };
@@ -340,6 +356,7 @@ impl<'a> Compiler<'a> {
             out,
             leaves: HashMap::new(),
             values: HashMap::new(),
+            ranks: HashMap::new(),
             tables: HashMap::new(),
             interned: vec![],
         }

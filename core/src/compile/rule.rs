@@ -19,27 +19,11 @@ impl Compiler<'_> {
         if let Some(why) = self.refusals.exprs.get(expr) {
             return Err(why.clone());
         }
-        let mut features = vec![];
-        let mut fault = None;
-        walk(expr, &mut |part| {
-            match &part.node {
-                Node::Feature(at) => features.push(*at),
-                Node::Call(call) if call.over.is_some() => {
-                    fault = Some(format!("`{}` ranges over all profiles", call.name));
-                }
-                Node::Call(call) if VOLATILE.contains(&call.name.as_str()) => {
-                    fault = Some(format!("`{}` has another value each time", call.name));
-                }
-                Node::Attribute { relation: Relation::Lookup(_), .. } => {
-                    fault = Some("it is about a lookup of the profile".to_owned());
-                }
-                _ => {}
-            }
-            true
-        });
-        if let Some(why) = fault {
-            return Err(why);
+        if let Some(tree) = self.rank_fact(expr)? {
+            // A rank is never NULL.
+            return Ok(if want.is_positive() { tree } else { tree.negated() });
         }
+        let features = self.features(expr)?;
         if features.is_empty() {
             return self.attribute(expr, want);
         }
@@ -61,6 +45,29 @@ impl Compiler<'_> {
         let leaf = self.leaf(Leaf::Value { value, truth: want == Want::True });
         let leaf = if want == Want::True { leaf } else { leaf.negated() };
         Ok(if positive { leaf } else { leaf.negated() })
+    }
+
+    /// The features that an expression over a profile is about.
+    pub(super) fn features(&self, expr: &Expr) -> Result<Vec<usize>, Refusal> {
+        let mut features = vec![];
+        let mut fault = None;
+        walk(expr, &mut |part| {
+            match &part.node {
+                Node::Feature(at) => features.push(*at),
+                Node::Call(call) if call.over.is_some() => {
+                    fault = Some(format!("`{}` ranges over all profiles", call.name));
+                }
+                Node::Call(call) if VOLATILE.contains(&call.name.as_str()) => {
+                    fault = Some(format!("`{}` has another value each time", call.name));
+                }
+                Node::Attribute { relation: Relation::Lookup(_), .. } => {
+                    fault = Some("it is about a lookup of the profile".to_owned());
+                }
+                _ => {}
+            }
+            true
+        });
+        fault.map_or(Ok(features), Err)
     }
 
     fn attribute(&mut self, expr: &Expr, want: Want) -> Result<Tree, Refusal> {

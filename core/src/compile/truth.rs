@@ -104,6 +104,18 @@ impl Tree {
         }
     }
 
+    /// What is left of it, given what is known of leaves.
+    #[must_use]
+    pub fn given(&self, leaf: &impl Fn(usize) -> Option<bool>) -> Self {
+        match self {
+            Self::Constant(value) => Self::Constant(*value),
+            Self::Leaf(at) => leaf(*at).map_or(Self::Leaf(*at), Self::Constant),
+            Self::Not(at) => leaf(*at).map_or(Self::Not(*at), |value| Self::Constant(!value)),
+            Self::All(parts) => Self::all(parts.iter().map(|part| part.given(leaf))),
+            Self::Any(parts) => Self::any(parts.iter().map(|part| part.given(leaf))),
+        }
+    }
+
     /// The conjunction.
     pub fn all(parts: impl IntoIterator<Item = Self>) -> Self {
         Self::join(parts, true)

@@ -304,11 +304,12 @@ impl Binder<'_> {
         };
         let mut out = vec![];
         for (expr, aggregate) in projection.expr.iter().zip(aggregates) {
-            let LogicalExpr::Column(column) = expr.clone().unalias() else {
+            let LogicalExpr::Column(column) = expr.clone().unalias_nested().data else {
                 return Err(bug!("an aggregate is planned as `{expr}`"));
             };
             let at = plan.schema.index_of_column(&column)?;
-            let LogicalExpr::AggregateFunction(function) = plan.aggr_expr[at].clone().unalias() else {
+            let LogicalExpr::AggregateFunction(function) = plan.aggr_expr[at].clone().unalias_nested().data
+            else {
                 return Err(bug!("an aggregate is planned as `{expr}`"));
             };
             let schema = plan.input.schema();

@@ -141,6 +141,11 @@ impl Channel {
         })
     }
 
+    /// Whether values are made from times so that equal ones belong to times next to each other.
+    pub(super) fn is_in_order(&self) -> bool {
+        self.is_of_time && self.ticks_a_day.is_some()
+    }
+
     /// Whether values are floating-point numbers.
     pub(super) fn is_float(&self) -> bool {
         self.kind == Kind::Float

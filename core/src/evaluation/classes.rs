@@ -17,7 +17,7 @@ use hashbrown::HashMap;
 
 use crate::bug;
 use crate::compile::{Literal, Questions, Subject, Test, Want, float_key};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 use super::bits::{Bits, small};
 use super::dictionary::Dictionary;
@@ -437,9 +437,21 @@ impl Classes {
         let list = column.as_list_opt::<i32>().ok_or_else(|| bug!("no list"))?;
         let mut kind = std::mem::replace(&mut self.kind, Kind::Boolean { is_false: 0, is_true: 0 });
         let Kind::Elements { tests, known, n_tests } = &mut kind else { return Err(bug!("no elements")) };
-        let values = views(list.values())?;
-        let of_value: Vec<Option<&Vec<usize>>> =
-            values.iter().map(|value| value.and_then(|value| tests.get(value))).collect();
+        let tests_of = |values: &ArrayRef| {
+            let values = views(values)?;
+            let tests = values.iter().map(|value| value.and_then(|value| tests.get(value)));
+            Ok::<Vec<_>, Error>(tests.collect())
+        };
+        let of_value: Vec<Option<&Vec<usize>>> = match list.values().as_any_dictionary_opt() {
+            None => tests_of(list.values())?,
+            Some(codes) if codes.values().is_empty() => vec![None; codes.len()],
+            Some(codes) => {
+                let of_code = tests_of(codes.values())?;
+                let of =
+                    |(at, code): (usize, usize)| codes.keys().is_valid(at).then(|| of_code[code]).flatten();
+                codes.normalized_keys().into_iter().enumerate().map(of).collect()
+            }
+        };
         let mut out = Vec::with_capacity(list.len());
         let mut found: Vec<usize> = vec![];
         let mut truths: Vec<Truth> = vec![];

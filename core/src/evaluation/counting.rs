@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::StringArray;
 
-use crate::compile::{Arg, Evaluation, Leaf, Table};
+use crate::compile::{Arg, Counter, Evaluation, Leaf, Sequel, Table};
 use crate::error::Result;
 
 use super::bind::BoundAggregate;
@@ -28,10 +28,10 @@ pub(super) struct Counting {
     pub(super) events: Arc<EventTable>,
     /// Instants since which something is counted, latest first.
     edges: Vec<i64>,
-    /// For each counter where its rows begin; a row for each count that some leaf asks about, in order.
-    rows: Vec<u32>,
-    /// For each row the chain of leaves that ask for this count.
-    chain: Vec<u32>,
+    /// For each counter its first row.
+    first: Vec<u32>,
+    /// A row for each count that some leaf asks about, in order, and one for all others, after which it comes again.
+    rows: Vec<Row>,
     /// For each chain and window the leaf that an event in it makes true.
     leaf: Vec<u32>,
     /// The leaves of each chain, narrowest window first: each implies the next.
@@ -42,6 +42,18 @@ pub(super) struct Counting {
     group_leaves: Vec<Vec<(u32, u32)>>,
     /// The counters of each atom that some leaf asks about.
     of_atom: Vec<Vec<u32>>,
+    /// By counter, what its events must be followed by, and what must have been met for that.
+    sequels: Vec<Option<Sequel>>,
+    needs: Vec<u64>,
+}
+
+/// How far a counter has come.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    /// The row of the next event.
+    next: u32,
+    /// The chain of leaves that ask for this count.
+    chain: u32,
 }
 
 /// What is known of the signatures found so far, and of the strings that are kept: more while events are read.
@@ -49,10 +61,14 @@ pub(super) struct Counting {
 pub(super) struct Known {
     /// The atoms of each signature.
     atoms: Vec<Vec<u32>>,
+    /// For each signature whether all that its events do is to be counted, by `counters`.
+    is_counted: Vec<bool>,
     /// The counters of each signature: those of all events, of distinct values, and of events with a sequel.
     counters: Lists,
     distinct: Lists,
     with_sequel: Lists,
+    /// For each signature what must have been met for some of `with_sequel` to count.
+    needs: Vec<u64>,
     /// What events of each signature may be the sequel of.
     seconds: Lists,
     /// The measures of each signature.
@@ -82,8 +98,9 @@ pub(super) struct Walk {
     counters: Vec<(u32, u32)>,
     /// For each counter of distinct values those that were met.
     values: Vec<Vec<u64>>,
-    /// For each second the soonest events of it after the event at hand.
+    /// For each second the soonest events of it after the event at hand, and the kinds of those that there are.
     seconds: Vec<Soonest>,
+    met: u64,
     /// For each measure its sums, and the measures that have any.
     sums: Vec<super::sums::Sums>,
     summed: Vec<u32>,
@@ -158,19 +175,20 @@ impl Counting {
         }
         edges.sort_unstable_by(|left, right| right.cmp(left));
         edges.dedup();
-        let (mut rows, mut chain, mut leaf, mut chains) = (vec![], vec![], vec![], vec![]);
+        let (mut first, mut rows, mut leaf, mut chains) = (vec![], vec![], vec![], vec![]);
         for asked in &mut asked {
-            rows.push(small(chain.len()));
+            first.push(small(rows.len()));
             asked.sort_unstable_by(|left, right| left.0.cmp(&right.0).then(right.1.cmp(&left.1)));
             let most = asked.last().map_or(0, |(least, ..)| *least);
             for least in 1..=most {
                 let own: Vec<(i64, u32)> =
                     asked.iter().filter(|leaf| leaf.0 == least).map(|leaf| (leaf.1, leaf.2)).collect();
+                let next = small(rows.len() + 1);
                 if own.is_empty() {
-                    chain.push(NONE);
+                    rows.push(Row { next, chain: NONE });
                     continue;
                 }
-                chain.push(small(chains.len()));
+                rows.push(Row { next, chain: small(chains.len()) });
                 leaf.extend(
                     edges.iter().map(|edge| {
                         own.iter().find(|(since, _)| since <= edge).map_or(NONE, |(_, leaf)| *leaf)
@@ -178,8 +196,8 @@ impl Counting {
                 );
                 chains.push(own.into_iter().map(|(_, leaf)| leaf).collect());
             }
+            rows.push(Row { next: small(rows.len()), chain: NONE });
         }
-        rows.push(small(chain.len()));
         let sums = below.into_iter().zip(&table.measures).map(|(below, measure)| {
             let kind = match (events.channels[measure.channel].is_float(), measure.mean) {
                 (true, _) => Kind::Float,
@@ -195,20 +213,30 @@ impl Counting {
                 of_atom[table.counters[counter].atom].push(small(counter));
             }
         }
+        let sequel_of = |counter: &Counter| counter.sequel.map(|at| table.sequels[at].clone());
+        let sequels: Vec<Option<Sequel>> = table.counters.iter().map(sequel_of).collect();
+        let need = |sequel: &Option<Sequel>| match sequel {
+            None => 0,
+            Some(Sequel { second, missing_at: None, .. }) => kind(*second),
+            Some(_) => ALWAYS,
+        };
+        let needs = sequels.iter().map(need).collect();
         let evaluation = Arc::clone(evaluation);
         Self {
             evaluation,
             at,
             events,
             edges,
+            first,
             rows,
-            chain,
             leaf,
             chains,
             sums,
             aggregates,
             group_leaves,
             of_atom,
+            sequels,
+            needs,
         }
     }
 
@@ -220,12 +248,18 @@ impl Counting {
             let counter = |at: &u32| table.counters[*at as usize];
             let (is_distinct, has_sequel) =
                 (|at: &u32| counter(at).distinct.is_some(), |at: &u32| counter(at).sequel.is_some());
+            let is_second = |at: &usize| holds(&own, table.seconds[*at].atom);
+            let is_summed = |at: &usize| holds(&own, table.measures[*at].atom);
+            known.is_counted.push(
+                !all().any(|at| is_distinct(&at) || has_sequel(&at))
+                    && !(0..table.seconds.len()).any(|at| is_second(&at))
+                    && !(0..table.measures.len()).any(|at| is_summed(&at)),
+            );
             known.counters.push(all().filter(|at| !is_distinct(at) && !has_sequel(at)));
             known.distinct.push(all().filter(is_distinct));
             known.with_sequel.push(all().filter(has_sequel));
-            let is_second = |at: &usize| holds(&own, table.seconds[*at].atom);
+            known.needs.push(all().fold(0, |needs, at| needs | self.needs[at as usize]));
             known.seconds.push((0..table.seconds.len()).filter(is_second).map(small));
-            let is_summed = |at: &usize| holds(&own, table.measures[*at].atom);
             known.measures.push((0..table.measures.len()).filter(is_summed).map(small));
             let is_fed = |at: &usize| feeds_on(&table.aggregates[*at], &own);
             known.feeds.push((0..table.aggregates.len()).filter(is_fed).map(small));
@@ -293,6 +327,7 @@ impl Counting {
     fn walk(&self, known: &Known, profile: usize, range: Range<usize>, scratch: &mut Scratch) {
         let Scratch { partition, walk, facts, .. } = scratch;
         walk.stamp += 1;
+        walk.met = ALWAYS;
         let n_edges = self.edges.len();
         let mut window = 0;
         for at in range.rev() {
@@ -307,6 +342,9 @@ impl Counting {
             for &counter in known.counters.get(signature) {
                 self.count_one(counter, window, profile, walk, facts);
             }
+            if known.is_counted[signature] {
+                continue;
+            }
             for &measure in known.measures.get(signature) {
                 let channel = self.table().measures[measure as usize].channel;
                 let Some(value) = partition.value(at, channel, &known.kept) else { continue };
@@ -315,28 +353,41 @@ impl Counting {
                 }
             }
             for &counter in known.distinct.get(signature) {
+                if self.is_full(counter, walk) {
+                    continue;
+                }
                 let Some(channel) = self.table().counters[counter as usize].distinct else { continue };
                 let Some(value) = partition.value(at, channel, &known.kept) else { continue };
                 let met = &mut walk.values[counter as usize];
                 if walk.counters[counter as usize].0 != walk.stamp {
                     met.clear();
                 }
-                // No more values are met than some leaf counts, so that looking through them is quick; the last one is
-                // the most likely.
-                if !met.iter().rev().any(|other| *other == value) && !self.is_full(counter, walk) {
-                    walk.values[counter as usize].push(value);
+                // The last one is the most likely, and of values in the order of time the only one. No more are met than
+                // some leaf counts, so that looking through them is quick.
+                let is_known = match met.last() {
+                    Some(last) if *last == value => true,
+                    _ => !self.events.channels[channel].is_in_order() && met.contains(&value),
+                };
+                if !is_known {
+                    met.push(value);
                     self.count_one(counter, window, profile, walk, facts);
                 }
             }
             if event.time != i64::MIN {
-                for &counter in known.with_sequel.get(signature) {
-                    if !self.is_full(counter, walk) && self.has_sequel(counter, event.time, walk) {
-                        self.count_one(counter, window, profile, walk, facts);
+                if known.needs[signature] & walk.met != 0 {
+                    for &counter in known.with_sequel.get(signature) {
+                        if self.needs[counter as usize] & walk.met != 0
+                            && !self.is_full(counter, walk)
+                            && self.has_sequel(counter, event.time, walk)
+                        {
+                            self.count_one(counter, window, profile, walk, facts);
+                        }
                     }
                 }
                 for &second in known.seconds.get(signature) {
                     if event.time >= self.table().seconds[second as usize].since {
                         walk.seconds[second as usize].meet(event.time, walk.stamp);
+                        walk.met |= kind(second as usize);
                     }
                 }
             }
@@ -350,16 +401,10 @@ impl Counting {
     /// Counts an event.
     #[inline]
     fn count_one(&self, counter: u32, window: usize, profile: usize, walk: &mut Walk, facts: &mut Facts) {
-        let (first, last) = (self.rows[counter as usize], self.rows[counter as usize + 1]);
         let (stamp, row) = &mut walk.counters[counter as usize];
-        if *stamp != walk.stamp {
-            (*stamp, *row) = (walk.stamp, first);
-        }
-        if *row == last {
-            return;
-        }
-        let chain = self.chain[*row as usize];
-        *row += 1;
+        let at = if *stamp == walk.stamp { *row } else { self.first[counter as usize] };
+        let Row { next, chain } = self.rows[at as usize];
+        (*stamp, *row) = (walk.stamp, next);
         if chain != NONE {
             let leaf = self.leaf[chain as usize * self.edges.len() + window];
             if leaf != NONE {
@@ -372,13 +417,12 @@ impl Counting {
     #[inline]
     fn is_full(&self, counter: u32, walk: &Walk) -> bool {
         let (stamp, row) = walk.counters[counter as usize];
-        stamp == walk.stamp && row == self.rows[counter as usize + 1]
+        stamp == walk.stamp && self.rows[row as usize].next == row
     }
 
     /// Whether an event of the profile at hand is followed as a counter asks.
     fn has_sequel(&self, counter: u32, time: i64, walk: &Walk) -> bool {
-        let Some(sequel) = self.table().counters[counter as usize].sequel else { return false };
-        let sequel = &self.table().sequels[sequel];
+        let Some(sequel) = &self.sequels[counter as usize] else { return false };
         let soonest = walk.seconds[sequel.second].after(time, walk.stamp);
         let within = |second: i64| sequel.within.as_ref().is_none_or(|span| second <= span.reach(time));
         match sequel.missing_at {
@@ -438,6 +482,14 @@ impl Counting {
         }
     }
 }
+
+/// The kind of a second, a bit that it has in common with others where there are many.
+fn kind(second: usize) -> u64 {
+    1 << (second % 63)
+}
+
+/// What is met by all events.
+const ALWAYS: u64 = 1 << 63;
 
 /// Whether an event with these atoms may matter to an aggregate.
 fn feeds_on(aggregate: &crate::compile::Aggregate, atoms: &[u32]) -> bool {

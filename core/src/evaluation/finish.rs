@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, UInt8Type, UInt16Type, UInt32Type};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use hashbrown::HashMap;
 use roaring::RoaringBitmap;
 
@@ -18,6 +19,7 @@ use super::bits::small;
 use super::classes::Classes;
 use super::counting::{Counted, Counting, Walk};
 use super::partition::Partition;
+use super::rank::Ordered;
 use super::scatter::PROFILES;
 use super::shard::{Profiles, Shard};
 
@@ -34,15 +36,16 @@ pub(super) struct Finish {
     pub(super) evaluation: Arc<Evaluation>,
     pub(super) tables: Vec<Counting>,
     pub(super) values: Vec<RowExpr>,
-    /// The rules whose members are only counted.
+    pub(super) ranks: Vec<RowExpr>,
+    /// The trees, of all rules, whose members are only counted.
     pub(super) counted: Vec<bool>,
 }
 
 /// What profiles answered to the questions about their rows.
 #[derive(Debug, Default)]
 pub(super) struct Attributes {
-    /// For each subject the class of each profile.
-    classes: Vec<Vec<u32>>,
+    /// For each subject the class of each profile, in as few bytes as that needs.
+    classes: Vec<ArrayRef>,
     /// How many classes each subject has.
     n_classes: Vec<usize>,
     leaves: Vec<AttributeLeaf>,
@@ -59,7 +62,7 @@ struct AttributeLeaf {
 
 impl Attributes {
     /// `classes` holds for each subject the class of each profile, `of` what the classes are.
-    pub(super) fn new(evaluation: &Evaluation, classes: Vec<Vec<u32>>, of: &[Classes]) -> Self {
+    pub(super) fn new(evaluation: &Evaluation, classes: Vec<ArrayRef>, of: &[Classes]) -> Self {
         // The literals of each subject in their order, as the classes know them.
         let questions = &evaluation.profiles;
         let mut position = vec![];
@@ -87,18 +90,38 @@ impl Attributes {
     }
 }
 
-/// One thread's working memory.
-#[derive(Default)]
+/// One thread's working memory, and what it has found.
 pub(super) struct Scratch {
     pub(super) partition: Partition,
     pub(super) walk: Walk,
     pub(super) facts: Facts,
     /// For each aggregate the events that matter to it, with their profiles.
     pub(super) fed: Vec<Vec<(u32, u32)>>,
-    /// The members found so far, by rule.
+    /// The members found so far, by tree, of all rules.
     pub(super) members: Vec<Members>,
+    /// The values by which profiles are ordered, by rank.
+    pub(super) ordered: Vec<Ordered>,
     /// How many of them the run has counted.
     pub(super) counted: u64,
+    /// The bytes that they take.
+    held: usize,
+    pub(super) memory: MemoryReservation,
+}
+
+impl Scratch {
+    pub(super) fn new(pool: &Arc<dyn MemoryPool>) -> Self {
+        Self {
+            partition: Partition::default(),
+            walk: Walk::default(),
+            facts: Facts::default(),
+            fed: vec![],
+            members: vec![],
+            ordered: vec![],
+            counted: 0,
+            held: 0,
+            memory: MemoryConsumer::new("members found by an evaluation").register(pool),
+        }
+    }
 }
 
 /// Which leaves hold for which profiles of a partition.
@@ -141,7 +164,7 @@ impl Facts {
 }
 
 impl Finish {
-    /// No member of any rule has been found.
+    /// No member of any tree has been found.
     pub(super) fn nobody(&self) -> Vec<Members> {
         let of_rule = |counted: &bool| match counted {
             true => Members::Count(0),
@@ -164,6 +187,7 @@ impl Finish {
         if scratch.members.is_empty() {
             scratch.members = self.nobody();
         }
+        scratch.ordered.resize_with(self.ranks.len(), Ordered::default);
         attribute_leaves(&shard.profiles.attributes, first, n, scratch);
         let mut features: HashMap<usize, ArrayRef> = HashMap::new();
         for (table, events) in self.tables.iter().zip(events) {
@@ -174,7 +198,11 @@ impl Finish {
             }
         }
         self.value_leaves(&shard.profiles, first, n, &features, scratch)?;
-        self.rules(first, n, scratch)
+        for (by, ordered) in self.ranks.iter().zip(&mut scratch.ordered) {
+            ordered.add(first, &value(&shard.profiles, by, first, n, &features)?)?;
+        }
+        self.rules(first, n, scratch)?;
+        Ok(scratch.memory.try_resize(scratch.held)?)
     }
 
     fn value_leaves(
@@ -191,8 +219,10 @@ impl Finish {
             let answers = match &known[*value] {
                 Some(answers) => answers,
                 None => {
-                    let answers = self.value(profiles, &self.values[*value], first, n, features)?;
-                    known[*value].insert(answers)
+                    let answers = self::value(profiles, &self.values[*value], first, n, features)?;
+                    let answers =
+                        cast(&answers, &DataType::Boolean).map_err(|error| bug!("a condition: {error}"))?;
+                    known[*value].insert(answers.as_boolean().clone())
                 }
             };
             for row in 0..n {
@@ -204,42 +234,12 @@ impl Finish {
         Ok(())
     }
 
-    fn value(
-        &self,
-        profiles: &Profiles,
-        expr: &RowExpr,
-        first: usize,
-        n: usize,
-        features: &HashMap<usize, ArrayRef>,
-    ) -> Result<BooleanArray> {
-        let mut columns = vec![];
-        for (input, field) in expr.inputs.iter().zip(expr.parts().1.fields()) {
-            let column = match input {
-                Input::Profile(name) => {
-                    let all = profiles.columns.get(name).ok_or_else(|| bug!("`{name}` was not read"))?;
-                    all.slice(first, n)
-                }
-                Input::Feature(at) => {
-                    let value = features.get(at).ok_or_else(|| bug!("feature {at} was not computed"))?;
-                    value.slice(0, n)
-                }
-                Input::Event(_) | Input::Lookup(..) => {
-                    return Err(bug!("an event in a rule about a profile"));
-                }
-            };
-            columns.push(cast(&column, field.data_type()).map_err(|error| bug!("a value: {error}"))?);
-        }
-        let answers = expr.evaluate(columns, n)?;
-        let answers = cast(&answers, &DataType::Boolean).map_err(|error| bug!("a condition: {error}"))?;
-        Ok(answers.as_boolean().clone())
-    }
-
     fn rules(&self, first: usize, n: usize, scratch: &mut Scratch) -> Result<()> {
         let start = u32::try_from(first).map_err(|_| bug!("too many profiles"))?;
         // A bitmap's bytes begin at a multiple of eight.
         let shift = start % 8;
         let mut bytes = [0; PROFILES / 8 + 8];
-        for ((_, tree), members) in self.evaluation.rules.iter().zip(&mut scratch.members) {
+        for (tree, members) in self.evaluation.trees().zip(&mut scratch.members) {
             let mut out = evaluate(tree, &scratch.facts.bits);
             clear_after(&mut out, n);
             let n_members: u32 = out.iter().map(|word| word.count_ones()).sum();
@@ -250,6 +250,8 @@ impl Finish {
                     continue;
                 }
             };
+            // As a bit each, or two bytes where they are few.
+            scratch.held += (2 * n_members as usize).min(PROFILES / 8);
             if n_members < FEW {
                 // A thread's partitions come in order.
                 members
@@ -268,6 +270,34 @@ impl Finish {
     }
 }
 
+/// The values of an expression for the profiles of a partition.
+fn value(
+    profiles: &Profiles,
+    expr: &RowExpr,
+    first: usize,
+    n: usize,
+    features: &HashMap<usize, ArrayRef>,
+) -> Result<ArrayRef> {
+    let mut columns = vec![];
+    for (input, field) in expr.inputs.iter().zip(expr.parts().1.fields()) {
+        let column = match input {
+            Input::Profile(name) => {
+                let all = profiles.columns.get(name).ok_or_else(|| bug!("`{name}` was not read"))?;
+                all.slice(first, n)
+            }
+            Input::Feature(at) => {
+                let value = features.get(at).ok_or_else(|| bug!("feature {at} was not computed"))?;
+                value.slice(0, n)
+            }
+            Input::Event(_) | Input::Lookup(..) => {
+                return Err(bug!("an event in a rule about a profile"));
+            }
+        };
+        columns.push(cast(&column, field.data_type()).map_err(|error| bug!("a value: {error}"))?);
+    }
+    expr.evaluate(columns, n)
+}
+
 /// Sets the leaves that are about attributes.
 fn attribute_leaves(of: &Attributes, first: usize, n: usize, scratch: &mut Scratch) {
     let Attributes { classes, n_classes, leaves } = of;
@@ -275,8 +305,11 @@ fn attribute_leaves(of: &Attributes, first: usize, n: usize, scratch: &mut Scrat
     for (classes, n_classes) in classes.iter().zip(n_classes) {
         // Profiles of all classes up to one, so that a run of classes is a difference of two.
         let mut words = vec![[0; WORDS]; n_classes + 1];
-        for (at, class) in classes[first..first + n].iter().enumerate() {
-            words[*class as usize + 1][at / 64] |= 1 << (at % 64);
+        let classes = classes.slice(first, n);
+        match classes.data_type() {
+            DataType::UInt8 => mark(&mut words, classes.as_primitive::<UInt8Type>().values()),
+            DataType::UInt16 => mark(&mut words, classes.as_primitive::<UInt16Type>().values()),
+            _ => mark(&mut words, classes.as_primitive::<UInt32Type>().values()),
         }
         for class in 1..words.len() {
             let (before, own) = words.split_at_mut(class);
@@ -290,6 +323,14 @@ fn attribute_leaves(of: &Attributes, first: usize, n: usize, scratch: &mut Scrat
             let (below, upto) = (&upto[*subject][*start], &upto[*subject][*end]);
             out.iter_mut().zip(upto.iter().zip(below)).for_each(|(out, (upto, below))| *out |= upto & !below);
         }
+    }
+}
+
+/// Sets the bit of each profile in the words of its class, which come after those of none.
+fn mark(words: &mut [Word], classes: &[impl Copy + Into<u32>]) {
+    for (at, class) in classes.iter().enumerate() {
+        let class: u32 = (*class).into();
+        words[class as usize + 1][at / 64] |= 1 << (at % 64);
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, LargeStringArray, StringViewArray, UInt32Array, new_empty_array,
+    Array, ArrayData, ArrayRef, AsArray, Int64Array, LargeStringArray, StringViewArray, UInt32Array,
+    new_empty_array,
 };
 use arrow::compute::{cast, concat, take};
 use arrow::datatypes::{DataType, Int64Type};
@@ -16,10 +17,12 @@ use crate::bug;
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::error::{Error, Result};
 
-use super::dictionary::Dictionary;
+use super::bits::small;
 
 /// No profile has this ordinal.
 pub(super) const NOBODY: u32 = u32::MAX;
+/// Nor this one: nobody has asked yet.
+const UNKNOWN: u32 = u32::MAX - 1;
 
 /// Profiles by key.
 #[derive(Debug)]
@@ -36,11 +39,39 @@ pub(super) struct Keys {
 /// So many keys, or fewer, are made known by one thread.
 const SERIAL: usize = 1 << 15;
 
+/// Where one batch asks for more than one in so many of a dictionary's keys, all of them are looked up.
+const FEW: usize = 4;
+
+/// So many keys are made known together.
+const BLOCK: usize = 64;
+
 /// A key, to find out whether it was met before.
 #[derive(PartialEq, Eq, Hash)]
 enum Known<'k> {
     Text(&'k [u8]),
     Number(i64),
+}
+
+/// The ordinals of what a dictionary holds, as far as they were asked for. The batches of a row group share one, and where
+/// few rows matter, few of its keys do.
+#[derive(Debug, Default)]
+pub(super) struct Coded {
+    dictionary: Option<ArrayData>,
+    ordinals: Vec<u32>,
+}
+
+impl Coded {
+    /// Forgets what was known of another dictionary; says whether it was one.
+    fn meet(&mut self, values: &ArrayRef) -> bool {
+        let data = values.to_data();
+        let is_known = self.dictionary.as_ref().is_some_and(|known| known.ptr_eq(&data));
+        if !is_known {
+            self.ordinals.clear();
+            self.ordinals.resize(values.len(), UNKNOWN);
+            self.dictionary = Some(data);
+        }
+        !is_known
+    }
 }
 
 /// The keys in the form that is compared.
@@ -91,15 +122,16 @@ impl Kept {
     }
 
     /// The keys of a profile table, of this type, in their parts.
-    pub(super) fn new(parts: &[ArrayRef], data_type: &DataType) -> Result<Self> {
-        let parts: Vec<&dyn Array> = parts.iter().map(|part| &**part).collect();
+    pub(super) fn new(parts: Vec<ArrayRef>, data_type: &DataType) -> Result<Self> {
         let array = if parts.is_empty() {
             Self::part(&new_empty_array(data_type))?
         } else {
+            let parts: Vec<&dyn Array> = parts.iter().map(|part| &**part).collect();
             concat(&parts).map_err(|error| bug!("profile keys of two types: {error}"))?
         };
-        if u32::try_from(array.len()).is_err() {
-            return Err(Error::new(Kind::Resource, "more than 4,294,967,295 profiles in one store"));
+        drop(parts);
+        if array.len() > UNKNOWN as usize {
+            return Err(Error::new(Kind::Resource, "more than 4,294,967,294 profiles in one store"));
         }
         Ok(match array.as_string_opt::<i64>() {
             Some(texts) => Self::Text(Texts::new(texts.clone())),
@@ -112,6 +144,11 @@ impl Kept {
             Self::Text(keys) => keys.texts.len(),
             Self::Number(keys) => keys.len(),
         }
+    }
+
+    /// The bytes that they take.
+    pub(super) fn memory(&self) -> usize {
+        self.as_array().get_array_memory_size()
     }
 
     /// The keys in another order.
@@ -188,7 +225,7 @@ impl Keys {
     /// Finds keys again, those that stand more than once by one of their positions; says whether there are any.
     pub(super) fn any(kept: Kept, n_threads: usize) -> (Self, bool) {
         let n = kept.len();
-        let capacity = (n + n / 2).next_power_of_two().max(64);
+        let capacity = Self::capacity(n);
         let mut slots = vec![];
         slots.resize_with(capacity, AtomicU64::default);
         let (mask, hasher) = (capacity as u64 - 1, DefaultHashBuilder::default());
@@ -210,17 +247,26 @@ impl Keys {
     /// Makes some keys known; says whether one was.
     fn insert(&self, positions: Range<usize>) -> bool {
         let mut is_repeated = false;
-        for at in positions {
-            let hash = self.hash_of(at);
-            let entry = hash & 0xffff_ffff_0000_0000 | (at as u64 + 1);
-            let mut slot = hash & self.mask;
-            // Another thread may take a slot that was free.
-            while let Err(other) = self.slot(slot).compare_exchange(0, entry, Relaxed, Relaxed) {
-                if other >> 32 == hash >> 32 && self.same(ordinal(other), at) {
-                    is_repeated = true;
-                    break;
+        let mut hashes = vec![];
+        for start in positions.clone().step_by(BLOCK) {
+            let block = start..positions.end.min(start + BLOCK);
+            hashes.clear();
+            hashes.extend(block.clone().map(|at| self.hash_of(at)));
+            // Taking a slot waits for what came before it; looking at all slots first lets the cache misses overlap.
+            for hash in &hashes {
+                std::hint::black_box(self.slot(hash & self.mask).load(Relaxed));
+            }
+            for (at, hash) in block.zip(&hashes) {
+                let entry = hash & 0xffff_ffff_0000_0000 | (at as u64 + 1);
+                let mut slot = hash & self.mask;
+                // Another thread may take a slot that was free.
+                while let Err(other) = self.slot(slot).compare_exchange(0, entry, Relaxed, Relaxed) {
+                    if other >> 32 == hash >> 32 && self.same(ordinal(other), at) {
+                        is_repeated = true;
+                        break;
+                    }
+                    slot = (slot + 1) & self.mask;
                 }
-                slot = (slot + 1) & self.mask;
             }
         }
         is_repeated
@@ -244,6 +290,15 @@ impl Keys {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.kept.len()
+    }
+
+    /// The bytes that finding so many takes, without the keys themselves.
+    pub(super) fn memory(n: usize) -> usize {
+        Self::capacity(n) * size_of::<AtomicU64>()
+    }
+
+    fn capacity(n: usize) -> usize {
+        (n + n / 2).next_power_of_two().max(64)
     }
 
     /// The same keys with other ordinals.
@@ -271,19 +326,35 @@ impl Keys {
     }
 
     /// The ordinals of some keys; [`NOBODY`] where no profile has the key.
-    pub(super) fn ordinals(&self, keys: &ArrayRef, dictionary: &mut Dictionary) -> Result<Vec<u32>> {
-        if matches!(keys.data_type(), DataType::Dictionary(..)) {
-            let codes = keys.as_any_dictionary();
-            let of_value = dictionary
-                .of(codes.values(), || self.ordinals(codes.values(), &mut Dictionary::default()))?;
-            if of_value.is_empty() {
+    pub(super) fn ordinals(&self, keys: &ArrayRef, coded: &mut Coded) -> Result<Vec<u32>> {
+        if let Some(dictionary) = keys.as_any_dictionary_opt() {
+            let values = dictionary.values();
+            if coded.meet(values) && keys.len() * FEW >= values.len() {
+                coded.ordinals = self.ordinals(values, &mut Coded::default())?;
+            }
+            if values.is_empty() {
                 return Ok(vec![NOBODY; keys.len()]);
             }
-            let nulls = codes.keys().nulls();
-            let ordinal = |(at, code)| {
-                if nulls.is_some_and(|nulls| nulls.is_null(at)) { NOBODY } else { of_value[code] }
-            };
-            return Ok(codes.normalized_keys().into_iter().enumerate().map(ordinal).collect());
+            let nulls = dictionary.keys().nulls();
+            let is_null = |at: usize| nulls.is_some_and(|nulls| nulls.is_null(at));
+            let (codes, mut fresh) = (dictionary.normalized_keys(), vec![]);
+            for (at, &code) in codes.iter().enumerate() {
+                if coded.ordinals[code] == UNKNOWN && !is_null(at) {
+                    coded.ordinals[code] = NOBODY;
+                    fresh.push(small(code));
+                }
+            }
+            if !fresh.is_empty() {
+                let fresh = UInt32Array::from(fresh);
+                let values = take(values, &fresh, None).map_err(|error| bug!("keys: {error}"))?;
+                let found = self.ordinals(&values, &mut Coded::default())?;
+                for (code, ordinal) in fresh.values().iter().zip(found) {
+                    coded.ordinals[*code as usize] = ordinal;
+                }
+            }
+            let ordinal =
+                |(at, code): (usize, usize)| if is_null(at) { NOBODY } else { coded.ordinals[code] };
+            return Ok(codes.into_iter().enumerate().map(ordinal).collect());
         }
         let mut found: Vec<u32> = match &self.kept {
             Kept::Text(kept) => self.texts(&as_text(keys)?, kept),

@@ -28,11 +28,14 @@ mod exec;
 mod families;
 mod finish;
 mod keys;
+mod layers;
+mod matcher;
 mod parquet;
 mod partition;
 mod pending;
 mod prepare;
 mod profiles;
+mod rank;
 mod run;
 mod scan;
 mod scatter;
@@ -48,6 +51,7 @@ use std::sync::atomic::AtomicU64;
 
 use arrow::array::{ArrayRef, UInt32Array};
 use datafusion::catalog::TableProvider;
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
@@ -115,6 +119,8 @@ pub struct Outcome {
     pub orphans: Option<u64>,
     /// Bytes fetched from files.
     pub bytes: u64,
+    /// What the members take.
+    _memory: Vec<MemoryReservation>,
 }
 
 /// The members of a rule.

@@ -24,6 +24,8 @@ use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use datafusion::parquet::file::reader::{ChunkReader, Length};
 use datafusion::parquet::schema::types::ColumnDescPtr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::projection::ProjectionExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use hashbrown::{HashMap, HashSet};
 use object_store::path::Path;
@@ -93,20 +95,17 @@ struct Fetched {
 
 impl Files {
     /// The files that a plan scans, where it does nothing but scan Parquet files that have `columns`, or fields below them,
-    /// as the table has them; `None` otherwise. Row groups before all windows are left out.
+    /// as the table has them; `None` otherwise. Of `events` row groups before all windows are left out.
     pub(super) async fn of(
         plan: &Arc<dyn ExecutionPlan>,
         table: &Schema,
         columns: &[&[String]],
-        events: &EventTable,
+        events: Option<&EventTable>,
         runtime: &RuntimeEnv,
     ) -> Result<Option<Self>> {
         let scan = plan.downcast_ref::<DataSourceExec>();
         let config = scan.and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>());
-        // By name: the source of a declared table is wrapped in one that names the file in errors.
-        let Some(config) = config.filter(|config| config.file_source().file_type() == "parquet") else {
-            return Ok(None);
-        };
+        let Some(config) = config.filter(|config| is_plain(config)) else { return Ok(None) };
         let store = runtime.object_store(&config.object_store_url)?;
         let cache = runtime.cache_manager.get_file_metadata_cache();
         let (mut files, mut seen, mut reading) = (vec![], HashSet::new(), JoinSet::new());
@@ -132,12 +131,12 @@ impl Files {
         files.sort_by(|left, right| left.path.cmp(&right.path));
         let mut pieces = vec![];
         for (at, file) in files.iter().enumerate() {
-            let times = file.times(&events.time)?;
+            let times = events.map(|events| file.times(&events.time)).transpose()?;
             for group in 0..file.metadata.num_row_groups() {
-                let times = times[group];
+                let times = events.zip(times.as_ref().and_then(|times| times[group]));
                 let rows = 0..usize::try_from(file.metadata.row_group(group).num_rows()).unwrap_or_default();
-                if !rows.is_empty() && times.is_none_or(|(_, last)| last >= events.since) {
-                    let time = times.and_then(|(first, last)| events.alike(first, last));
+                if !rows.is_empty() && times.is_none_or(|(events, (_, last))| last >= events.since) {
+                    let time = times.and_then(|(events, (first, last))| events.alike(first, last));
                     let partition = file.partition;
                     pieces.push(Piece { file: at, group, rows, is_part: false, partition, time });
                 }
@@ -244,6 +243,20 @@ impl Files {
     }
 }
 
+/// Whether a scan yields all rows of Parquet files, and their columns under their own names: a view may have left its
+/// conditions, its limit, and its other names for columns with the scan.
+fn is_plain(config: &FileScanConfig) -> bool {
+    let source = config.file_source();
+    let is_own = |expr: &ProjectionExpr| {
+        expr.expr.downcast_ref::<Column>().is_some_and(|column| column.name() == expr.alias)
+    };
+    // By name: the source of a declared table is wrapped in one that names the file in errors.
+    source.file_type() == "parquet"
+        && source.filter().is_none()
+        && config.limit.is_none()
+        && source.projection().is_none_or(|columns| columns.iter().all(is_own))
+}
+
 /// The next file that has been described, if any is on its way.
 async fn described(reading: &mut JoinSet<Result<File>>) -> Result<Option<File>> {
     let done = reading.join_next().await.transpose();
@@ -301,13 +314,10 @@ impl File {
 fn reading(field: &FieldRef, group: &RowGroupMetaData, around: &mut Vec<String>) -> FieldRef {
     around.push(field.name().clone());
     let data_type = match field.data_type() {
-        data_type if is_text(data_type) => {
-            let chunk = group.columns().iter().find(|chunk| chunk.column_path().parts() == &around[..]);
-            if chunk.is_some_and(all_codes) {
-                DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
-            } else {
-                DataType::Utf8View
-            }
+        data_type if is_text(data_type) => text(group, around),
+        DataType::List(element) if is_text(element.data_type()) => {
+            let element = element.as_ref().clone().with_data_type(text(group, around));
+            DataType::List(Arc::new(element))
         }
         DataType::Struct(fields) => {
             DataType::Struct(fields.iter().map(|field| reading(field, group, around)).collect())
@@ -319,6 +329,17 @@ fn reading(field: &FieldRef, group: &RowGroupMetaData, around: &mut Vec<String>)
         return Arc::clone(field);
     }
     Arc::new(field.as_ref().clone().with_data_type(data_type))
+}
+
+/// How texts are read, given the names of the column and of what is around it.
+fn text(group: &RowGroupMetaData, path: &[String]) -> DataType {
+    // Below a list there are names of its own.
+    let chunk = group.columns().iter().find(|chunk| chunk.column_path().parts().starts_with(path));
+    if chunk.is_some_and(all_codes) {
+        DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+    } else {
+        DataType::Utf8View
+    }
 }
 
 /// Whether all data pages of a column hold dictionary codes.

@@ -10,14 +10,15 @@ use crate::bug;
 use crate::error::Result;
 
 use super::bits::small;
-use super::dictionary::Dictionary;
-use super::keys::{Kept, NOBODY};
+use super::keys::{Coded, Kept, NOBODY};
 use super::scatter::Scatter;
 use super::shard::Shard;
 
 /// So many events, of all threads, are kept with their keys at most where it is not known how many profiles there are. Where
 /// it is, an event more than profiles is too many: as many keys are held then as there are in the table.
 pub(super) const MOST: usize = 1 << 18;
+/// About what an event takes with its key.
+pub(super) const BYTES: usize = 64;
 
 /// One thread's events.
 #[derive(Debug, Default)]
@@ -70,7 +71,7 @@ impl Pending {
     pub(super) fn settle(&mut self, shard: &Shard, scatter: &mut Scatter) -> Result<()> {
         for batch in std::mem::take(&mut self.batches) {
             let Some(keys) = &batch.keys else { continue };
-            let ordinals = shard.keys.ordinals(keys, &mut Dictionary::default())?;
+            let ordinals = shard.keys.ordinals(keys, &mut Coded::default())?;
             let mut start = 0;
             for (at, ordinal) in ordinals.into_iter().enumerate() {
                 let end = batch.ends[at] as usize;

@@ -28,6 +28,8 @@ pub struct Prepared {
     pub(super) profiles: BoundQuestions,
     pub(super) tables: Vec<BoundTable>,
     pub(super) values: Vec<RowExpr>,
+    /// What profiles are ordered by.
+    pub(super) ranks: Vec<RowExpr>,
 }
 
 /// Questions with their expressions bound.
@@ -75,6 +77,7 @@ fn nothing(program: &Arc<Program>, why: &str) -> Prepared {
         profiles: BoundQuestions::default(),
         tables: vec![],
         values: vec![],
+        ranks: vec![],
     }
 }
 
@@ -137,23 +140,43 @@ async fn bind(
     else {
         return Ok(None);
     };
-    let exprs: Vec<&Expr> = evaluation.values.iter().collect();
-    let values = match binder.values(&exprs, &features_of(program, &exprs)).await {
-        Ok(values) if values.iter().all(is_boolean) => values,
-        // One of them cannot be planned, or is no condition: each alone tells which.
-        _ => {
-            for expr in exprs {
-                match binder.values(&[expr], &features_of(program, &[expr])).await {
-                    Ok(bound) if bound.iter().all(is_boolean) => {}
-                    Ok(_) => drop(refusals.exprs.insert(expr.clone(), "it is not boolean".into())),
-                    Err(error) => drop(refusals.exprs.insert(expr.clone(), error.message())),
-                }
-            }
-            return Ok(None);
-        }
+    let exprs = evaluation.values.iter().collect();
+    let Some(values) = bind_values(binder, exprs, is_boolean, "it is not boolean", refusals).await else {
+        return Ok(None);
+    };
+    let exprs = evaluation.ranks.iter().map(|rank| &rank.by).collect();
+    let nested = "profiles are ordered by lists or structs";
+    let Some(ranks) = bind_values(binder, exprs, |by| !by.data_type.is_nested(), nested, refusals).await
+    else {
+        return Ok(None);
     };
     let (evaluation, program) = (Arc::new(evaluation), Arc::clone(program));
-    Ok(Some(Prepared { evaluation, program, profiles, tables, values }))
+    Ok(Some(Prepared { evaluation, program, profiles, tables, values, ranks }))
+}
+
+/// Binds expressions about profiles and features, all or none: those that cannot be, or do not fit for the given reason,
+/// are refused.
+async fn bind_values(
+    binder: &Binder<'_>,
+    exprs: Vec<&Expr>,
+    fits: impl Fn(&RowExpr) -> bool,
+    unfit: &str,
+    refusals: &mut Refusals,
+) -> Option<Vec<RowExpr>> {
+    let program = binder.program;
+    match binder.values(&exprs, &features_of(program, &exprs)).await {
+        Ok(values) if values.iter().all(&fits) => return Some(values),
+        _ => {}
+    }
+    // Each alone tells which one it is.
+    for expr in exprs {
+        match binder.values(&[expr], &features_of(program, &[expr])).await {
+            Ok(bound) if bound.iter().all(&fits) => {}
+            Ok(_) => drop(refusals.exprs.insert(expr.clone(), unfit.to_owned())),
+            Err(error) => drop(refusals.exprs.insert(expr.clone(), error.message())),
+        }
+    }
+    None
 }
 
 /// The features that expressions are about, with their event tables.
@@ -280,7 +303,7 @@ impl Prepared {
 
     /// The rules that take part, by position in the resolved program.
     pub fn rules(&self) -> impl Iterator<Item = usize> {
-        self.evaluation.rules.iter().map(|(at, _)| *at)
+        self.evaluation.rules.iter().map(|rule| rule.at)
     }
 
     /// Whether any event table is read.
@@ -308,12 +331,12 @@ impl Prepared {
     }
 
     fn write(&self, copies: &[bool], out: &mut String) -> std::fmt::Result {
-        let Evaluation { rules, leaves, values, refused, tables, profiles, .. } = &*self.evaluation;
+        let Evaluation { rules, leaves, values, ranks, refused, tables, profiles, .. } = &*self.evaluation;
         let count = |f: fn(&Leaf) -> bool| leaves.iter().filter(|leaf| f(leaf)).count();
         writeln!(out, "rules in the program: {}", rules.len())?;
         writeln!(
             out,
-            "facts about a profile: {} ({} attributes, {} counts, {} sums, {} counts of groups, {} values of {} expressions)",
+            "facts about a profile: {} ({} attributes, {} counts, {} sums, {} counts of groups, {} values of {} expressions, {} ranks)",
             leaves.len(),
             count(|leaf| matches!(leaf, Leaf::Attribute(_))),
             count(|leaf| matches!(leaf, Leaf::Count { .. })),
@@ -321,6 +344,7 @@ impl Prepared {
             count(|leaf| matches!(leaf, Leaf::Groups { .. })),
             count(|leaf| matches!(leaf, Leaf::Value { .. })),
             values.len(),
+            ranks.len(),
         )?;
         writeln!(out, "profile columns read: {}", columns(profiles).join(", "))?;
         for (table, copied) in tables.iter().zip(copies) {

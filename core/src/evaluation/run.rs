@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::MemoryReservation;
 use hashbrown::HashSet;
 
 use crate::bug;
@@ -15,14 +16,15 @@ use crate::error::Result;
 
 use super::counting::{Counted, Counting, Known};
 use super::finish::{Finish, Scratch};
+use super::matcher::Read;
 use super::pending::Pending;
 use super::prepare::Prepared;
 use super::profiles::Everyone;
+use super::rank::Ordered;
 use super::scan::{Reader, Scan};
 use super::scatter::Scatter;
-use super::shard::Shard;
-use super::table::Read;
-use super::{Buckets, Members, Outcome, Tables, Watch};
+use super::shard::{Profiles, Shard};
+use super::{Buckets, Members, Outcome, Tables, Watch, rank};
 
 /// What a run is asked for.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +35,7 @@ pub struct Asked {
     pub members_only: bool,
     /// Rules, by their positions in the resolved program, of which it is enough to know how many members they have.
     pub counted: HashSet<usize>,
-    /// How many members of any rule are enough.
+    /// How many members of any rule are enough, where these do not depend on an order of all profiles.
     pub limit: Option<usize>,
     /// Who is told how far it has come.
     pub watch: Arc<Watch>,
@@ -41,7 +43,10 @@ pub struct Asked {
 
 impl Prepared {
     /// Runs the program.
-    pub async fn run(&self, tables: &dyn Tables, asked: Asked) -> Result<Outcome> {
+    pub async fn run(&self, tables: &dyn Tables, mut asked: Asked) -> Result<Outcome> {
+        if !self.evaluation.ranks.is_empty() {
+            asked.limit = None;
+        }
         let orphans = asked.orphans;
         let task = tables.state().task_ctx();
         let n_threads = tables.state().config().target_partitions().max(1);
@@ -64,24 +69,54 @@ impl Prepared {
         let buckets = in_common(&scans).filter(|_| first != First::Events || asked.limit.is_some());
         let everyone = Everyone::new(self.open_profiles(tables, buckets).await?);
         let evaluation = Arc::clone(&self.evaluation);
-        let counted = evaluation.rules.iter().map(|(at, _)| asked.counted.contains(at)).collect();
-        let finish = Finish { evaluation, tables: counting, values: self.values.clone(), counted };
+        let counted = evaluation.rules.iter().flat_map(|rule| {
+            std::iter::repeat_n(rule.ranks.is_empty() && asked.counted.contains(&rule.at), rule.trees.len())
+        });
+        let counted = counted.collect();
+        let (values, ranks) = (self.values.clone(), self.ranks.clone());
+        let finish = Finish { evaluation, tables: counting, values, ranks, counted };
         let (next, found) = (AtomicUsize::new(0), AtomicU64::new(0));
         let run = Arc::new(Run { finish, scans, everyone, asked, task, next, found });
         let found = match buckets {
             Some(_) => run.bucket_by_bucket(n_threads).await?,
             None => run.all_at_once(n_threads, first).await?,
         };
-        let rules = self.evaluation.rules.iter().map(|(at, _)| *at);
         let profiles = run.everyone.profiles(&run.task).await?;
         Ok(Outcome {
             profiles: Arc::clone(profiles),
-            members: rules.zip(found.members).collect(),
+            members: self.members(found.members, &found.ordered, profiles)?,
+            _memory: found.memory,
             null_keys: profiles.null_keys,
             events: found.read.events,
             orphans: orphans.then_some(found.read.orphans),
             bytes: found.bytes,
         })
+    }
+
+    /// The members of rules, given those of their trees.
+    fn members(
+        &self,
+        found: Vec<Members>,
+        ordered: &[Ordered],
+        profiles: &Profiles,
+    ) -> Result<Vec<(usize, Members)>> {
+        let (mut first, nobody) = (vec![], Ordered::default());
+        for (at, rank) in self.evaluation.ranks.iter().enumerate() {
+            first.push(ordered.get(at).unwrap_or(&nobody).first(rank, profiles)?);
+        }
+        let (mut found, mut members) = (found.into_iter(), vec![]);
+        for rule in &self.evaluation.rules {
+            let mut of_trees: Vec<Members> = found.by_ref().take(rule.trees.len()).collect();
+            let of_rule = match of_trees.pop() {
+                Some(only) if of_trees.is_empty() => only,
+                last => {
+                    of_trees.extend(last);
+                    Members::Positions(rank::members(rule, of_trees, &first)?)
+                }
+            };
+            members.push((rule.at, of_rule));
+        }
+        Ok(members)
     }
 
     pub(super) fn events(&self, at: usize) -> &crate::profile::Events {
@@ -122,18 +157,31 @@ struct Run {
 /// What one thread found, or several.
 #[derive(Default)]
 struct Found {
+    /// By tree, of all rules.
     members: Vec<Members>,
+    /// By rank.
+    ordered: Vec<Ordered>,
+    /// What the members take.
+    memory: Vec<MemoryReservation>,
     read: Read,
     bytes: u64,
 }
 
 impl Found {
+    fn of(scratch: Scratch) -> Self {
+        let Scratch { members, ordered, memory, .. } = scratch;
+        Self { members, ordered, memory: vec![memory], ..Self::default() }
+    }
+
     fn add(&mut self, other: Self) {
         if self.members.is_empty() {
             self.members = other.members;
         } else {
             self.members.iter_mut().zip(other.members).for_each(|(all, found)| all.add(found));
         }
+        self.ordered.resize_with(self.ordered.len().max(other.ordered.len()), Ordered::default);
+        self.memory.extend(other.memory);
+        self.ordered.iter_mut().zip(other.ordered).for_each(|(all, found)| all.append(found));
         self.read.events += other.read.events;
         self.read.orphans += other.read.orphans;
         self.bytes += other.bytes;
@@ -204,9 +252,9 @@ impl Run {
         let (n_tables, profiles) = (self.scans.len(), self.everyone.profiles(&self.task).await?);
         let mut readers = (0..n_tables).map(|table| self.reader(table)).collect::<Result<Vec<_>>>()?;
         let mut known: Vec<Known> = (0..n_tables).map(|_| Known::default()).collect();
-        let mut scratch = Scratch::default();
+        let mut scratch = Scratch::new(self.task.memory_pool());
         while let Some(at) = self.take(profiles.n_shards()) {
-            let shard = Arc::new(profiles.shard(at, 1)?);
+            let shard = Arc::new(profiles.shard(at, 1, self.task.memory_pool())?);
             for ((reader, known), counting) in readers.iter_mut().zip(&mut known).zip(&self.finish.tables) {
                 reader.begin(&shard)?;
                 for part in reader.parts_of(at) {
@@ -222,7 +270,7 @@ impl Run {
                 self.finish(&shard, partition, &events, &mut scratch).await?;
             }
         }
-        let mut found = Found { members: scratch.members, ..Found::default() };
+        let mut found = Found::of(scratch);
         readers.iter().for_each(|reader| found.read(reader));
         Ok(found)
     }
@@ -267,13 +315,21 @@ impl Run {
         let shard = self.everyone.shard(&self.task, wanted).await?;
         let mut counted = vec![];
         for (of_table, counting) in events.into_iter().zip(&self.finish.tables) {
-            let mut scatters = vec![];
+            let (mut scatters, mut set) = (vec![], JoinSet::new());
             for (mut scatter, pending) in of_table {
-                if let Some(mut pending) = pending {
+                let Some(mut pending) = pending else {
+                    scatters.push(scatter);
+                    continue;
+                };
+                let shard = Arc::clone(&shard);
+                set.spawn(async move {
                     scatter.begin(shard.n_partitions());
                     pending.settle(&shard, &mut scatter)?;
-                }
-                scatters.push(scatter);
+                    Ok::<_, crate::error::Error>(scatter)
+                });
+            }
+            while let Some(done) = set.join_next().await {
+                scatters.push(done.map_err(|error| bug!("events that waited: {error}"))??);
             }
             let mut known = Known::default();
             counting.learn(&mut known);
@@ -290,13 +346,13 @@ impl Run {
             set.spawn(async move {
                 let events: Vec<_> =
                     events.iter().map(|(scatters, known)| Counted { scatters, known }).collect();
-                let mut scratch = Scratch::default();
+                let mut scratch = Scratch::new(run.task.memory_pool());
                 while let Some(at) = run.take(n_blocks) {
                     for partition in at * block..shard.n_partitions().min((at + 1) * block) {
                         run.finish(&shard, partition, &events, &mut scratch).await?;
                     }
                 }
-                Ok::<_, crate::error::Error>(Found { members: scratch.members, ..Found::default() })
+                Ok::<_, crate::error::Error>(Found::of(scratch))
             });
         }
         while let Some(done) = set.join_next().await {

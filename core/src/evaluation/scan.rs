@@ -6,10 +6,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{take, take_record_batch};
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, Schema, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::{Expr as LogicalExpr, col, lit};
 use datafusion::parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -21,13 +22,15 @@ use crate::error::Result;
 
 use super::asked::SECONDS_A_DAY;
 use super::keys::NOBODY;
+use super::matcher::{Alive, Matcher, Owners};
 use super::parquet::{Files, Piece};
+use super::pending;
 use super::prepare::Prepared;
 use super::profiles::Everyone;
 use super::scatter::Scatter;
 use super::shard::Shard;
 use super::sieve::Sieve;
-use super::table::{Alive, EventTable, Matcher, Owners, column};
+use super::table::{EventTable, column};
 use super::{Buckets, LaidOut, Tables, Watch};
 
 /// Above this share of rows that matter, all columns of all rows are read.
@@ -58,17 +61,8 @@ impl Prepared {
                 (provider.scan(state, Some(&projection), &filters, None).await?, None)
             }
         };
-        let runtime = state.runtime_env();
-        let files = Files::of(&plan, &schema, &columns, table, runtime).await?;
-        let rows = match files {
-            Some(mut files) => {
-                if buckets.is_none() {
-                    files.cut(state.config().target_partitions());
-                }
-                Rows::Files(files)
-            }
-            None => Rows::Plan(plan),
-        };
+        let n_threads = if buckets.is_none() { state.config().target_partitions() } else { 1 };
+        let rows = Rows::of(plan, &schema, &columns, Some(table), n_threads, state.runtime_env()).await?;
         Ok(Scan { rows, buckets })
     }
 }
@@ -81,12 +75,40 @@ pub(super) struct Scan {
     pub(super) buckets: Option<Buckets>,
 }
 
+/// The rows of a table.
 #[derive(Debug)]
-enum Rows {
+pub(super) enum Rows {
     /// Row group by row group.
     Files(Files),
     /// As whatever plan yields the rows, by its partitions.
     Plan(Arc<dyn ExecutionPlan>),
+}
+
+impl Rows {
+    /// Some columns, or fields below them, of the rows that a plan yields.
+    pub(super) async fn of(
+        plan: Arc<dyn ExecutionPlan>,
+        table: &Schema,
+        columns: &[&[String]],
+        events: Option<&EventTable>,
+        n_threads: usize,
+        runtime: &RuntimeEnv,
+    ) -> Result<Self> {
+        Ok(match Files::of(&plan, table, columns, events, runtime).await? {
+            Some(mut files) => {
+                files.cut(n_threads);
+                Self::Files(files)
+            }
+            None => Self::Plan(plan),
+        })
+    }
+
+    pub(super) fn n_parts(&self) -> usize {
+        match self {
+            Self::Files(files) => files.pieces.len(),
+            Self::Plan(plan) => plan.output_partitioning().partition_count(),
+        }
+    }
 }
 
 impl Scan {
@@ -99,10 +121,7 @@ impl Scan {
     }
 
     pub(super) fn n_parts(&self) -> usize {
-        match &self.rows {
-            Rows::Files(files) => files.pieces.len(),
-            Rows::Plan(plan) => plan.output_partitioning().partition_count(),
-        }
+        self.rows.n_parts()
     }
 
     /// The parts that hold a bucket.
@@ -163,6 +182,8 @@ pub(super) struct Reader<'a> {
     /// The profiles whose events are read, once they are known.
     shard: Option<Arc<Shard>>,
     everyone: &'a Everyone,
+    /// What events take that wait for them.
+    waiting: MemoryReservation,
     orphans: bool,
     /// Whether so many rows matter that skipping the others' columns costs more than it saves: as it was in the row
     /// group before.
@@ -186,13 +207,16 @@ impl<'a> Reader<'a> {
         let scatter = Scatter::new(consumer.register(task.memory_pool()));
         let sieve = MemoryConsumer::new("first and last events of an evaluation");
         let matcher = Matcher::new(table, scatter, Sieve::new(sieve.register(task.memory_pool())))?;
-        Ok(Self { scan, matcher, shard: None, everyone, orphans, dense: orphans, bytes: 0, task, watch })
+        let waiting = MemoryConsumer::new("waiting events of an evaluation").register(task.memory_pool());
+        let (shard, dense, bytes) = (None, orphans, 0);
+        Ok(Self { scan, matcher, shard, everyone, waiting, orphans, dense, bytes, task, watch })
     }
 
     /// What follows are events of a shard's profiles.
     pub(super) fn begin(&mut self, shard: &Arc<Shard>) -> Result<()> {
         self.shard = Some(Arc::clone(shard));
         self.matcher.begin(shard)?;
+        self.waiting.free();
         self.matcher.settle(&self.task.runtime_env())
     }
 
@@ -289,7 +313,9 @@ impl<'a> Reader<'a> {
         if self.shard.is_none() {
             if let Some(shard) = self.everyone.ready() {
                 self.begin(shard)?;
-            } else if self.everyone.wait(n_pending) {
+            } else if self.everyone.wait(n_pending)
+                || self.waiting.try_grow(n_pending * pending::BYTES).is_err()
+            {
                 let shard = self.everyone.shard(self.task, None).await?;
                 self.begin(&shard)?;
             }

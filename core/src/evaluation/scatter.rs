@@ -37,9 +37,9 @@ const BYTES: usize = size_of::<Event>();
 /// The events of one partition that one thread found, in the order in which it did.
 #[derive(Debug, Default)]
 struct Part {
-    /// All but the last are full.
-    chunks: Vec<Vec<Event>>,
-    n: usize,
+    /// The chunk that is being filled.
+    open: Vec<Event>,
+    full: Vec<Vec<Event>>,
     /// Values kept of events, in the order of the events.
     values: Vec<u64>,
     /// What was written to disk before.
@@ -79,16 +79,16 @@ impl Scatter {
         values: impl Iterator<Item = u64>,
     ) {
         let part = self.parts[(ordinal >> SHIFT) as usize].get_mut().unwrap_or_else(PoisonError::into_inner);
-        if part.n.is_multiple_of(CHUNK) {
-            part.chunks.push(Vec::with_capacity(CHUNK));
+        if part.open.len() == part.open.capacity() {
+            let full = std::mem::replace(&mut part.open, Vec::with_capacity(CHUNK));
+            if !full.is_empty() {
+                part.full.push(full);
+            }
             self.held += CHUNK * BYTES;
         }
-        if let Some(chunk) = part.chunks.last_mut() {
-            #[expect(clippy::cast_possible_truncation, reason = "the lower bits are what is wanted")]
-            let profile = (ordinal & (PROFILES as u32 - 1)) as u16;
-            chunk.push(Event { time, signature, profile });
-            part.n += 1;
-        }
+        #[expect(clippy::cast_possible_truncation, reason = "the lower bits are what is wanted")]
+        let profile = (ordinal & (PROFILES as u32 - 1)) as u16;
+        part.open.push(Event { time, signature, profile });
         let before = part.values.len();
         part.values.extend(values);
         self.held += (part.values.len() - before) * 8;
@@ -121,7 +121,8 @@ impl Scatter {
             let path = self.files[section.file].path();
             events.push(section.read(path.ok_or_else(|| bug!("a temporary file without a path"))?, values)?);
         }
-        events.extend(part.chunks);
+        events.extend(part.full);
+        events.push(part.open);
         values.extend_from_slice(&part.values);
         Ok(events)
     }
@@ -140,11 +141,12 @@ struct Section {
 impl Part {
     /// Writes what is held and forgets it.
     fn spill(&mut self, out: &mut dyn Write, file: usize, offset: &mut u64) -> Result<()> {
-        if self.n == 0 {
+        let n = self.full.iter().map(Vec::len).sum::<usize>() + self.open.len();
+        if n == 0 {
             return Ok(());
         }
-        let mut bytes = Vec::with_capacity(self.n * BYTES + self.values.len() * 8);
-        for &Event { time, signature, profile } in self.chunks.iter().flatten() {
+        let mut bytes = Vec::with_capacity(n * BYTES + self.values.len() * 8);
+        for &Event { time, signature, profile } in self.full.iter().flatten().chain(&self.open) {
             bytes.extend_from_slice(&profile.to_le_bytes());
             bytes.extend_from_slice(&time.to_le_bytes());
             bytes.extend_from_slice(&signature.to_le_bytes());
@@ -153,10 +155,9 @@ impl Part {
             bytes.extend_from_slice(&value.to_le_bytes());
         }
         out.write_all(&bytes).map_err(spill_error)?;
-        self.sections.push(Section { file, offset: *offset, n: self.n, n_values: self.values.len() });
+        self.sections.push(Section { file, offset: *offset, n, n_values: self.values.len() });
         *offset += bytes.len() as u64;
-        self.n = 0;
-        self.chunks = vec![];
+        (self.open, self.full) = (vec![], vec![]);
         self.values = vec![];
         Ok(())
     }

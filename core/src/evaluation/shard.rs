@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use hashbrown::HashMap;
 
 use crate::bug;
@@ -33,6 +34,8 @@ pub(super) struct Profiles {
     pub(super) attributes: Attributes,
     /// Rows of the table without a key.
     pub(super) null_keys: u64,
+    /// What it takes.
+    pub(super) _memory: MemoryReservation,
 }
 
 impl Profiles {
@@ -46,16 +49,23 @@ impl Profiles {
     }
 
     /// A shard, made ready by some threads for keys to be looked up in it. Refuses a key that stands twice.
-    pub(super) fn shard(self: &Arc<Self>, at: usize, n_threads: usize) -> Result<Shard> {
+    pub(super) fn shard(
+        self: &Arc<Self>,
+        at: usize,
+        n_threads: usize,
+        pool: &Arc<dyn MemoryPool>,
+    ) -> Result<Shard> {
         let range = self.starts[at]..self.starts[at + 1];
-        let first = range.start;
+        let (first, n) = (range.start, range.len());
+        let memory = MemoryConsumer::new("profiles of an evaluation").register(pool);
+        memory.try_grow(Keys::memory(n))?;
         let keys = Keys::new(self.keys.slice(range), n_threads).map_err(|_| self.repeated())?;
-        Ok(Shard { first, n: keys.len(), keys, profiles: Arc::clone(self) })
+        Ok(Shard { first, n, keys, profiles: Arc::clone(self), _memory: Some(memory) })
     }
 
     /// All profiles as one shard, given their keys as they are looked up.
     pub(super) fn with_keys(self: &Arc<Self>, keys: Keys) -> Shard {
-        Shard { first: 0, n: self.keys.len(), keys, profiles: Arc::clone(self) }
+        Shard { first: 0, n: self.keys.len(), keys, profiles: Arc::clone(self), _memory: None }
     }
 
     /// What is said of keys that stand twice: the same, whoever has met one.
@@ -78,6 +88,8 @@ pub(super) struct Shard {
     pub(super) keys: Keys,
     /// All of them.
     pub(super) profiles: Arc<Profiles>,
+    /// What the table of keys takes.
+    _memory: Option<MemoryReservation>,
 }
 
 impl Shard {

@@ -230,8 +230,11 @@ impl<'a> Automata<'a> {
         (automaton as usize, state)
     }
 
-    /// What several signatures of a row are together, if that is worth knowing.
-    pub(super) fn combine(&mut self, found: &[u32]) -> Option<u32> {
+    /// What the signatures of a row are together, if there are any and if that is worth knowing.
+    pub(super) fn together(&mut self, found: &[u32]) -> Option<u32> {
+        if let [] | [_] = found {
+            return found.first().copied();
+        }
         if let Some(known) = self.combined.get(found) {
             return Some(*known);
         }
@@ -252,7 +255,7 @@ pub(super) struct Automaton<'a> {
     signatures: &'a Signatures,
     states: Vec<State>,
     by_terms: HashMap<(usize, Vec<u32>), u32>,
-    root: u32,
+    pub(super) root: u32,
 }
 
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! The short forms, each as the aggregate or window function that it stands for.
 
 use crate::diagnostic::{Diagnostic, Kind, Result, Span};
-use crate::segment::{BinaryOp, Call, Expr, Form, Node, Order, Over, Relation, Test, Value};
+use crate::segment::{BinaryOp, Call, Expr, Form, Node, Test, Value};
 
-use super::{Feature, Resolver};
+use super::{Feature, Resolver, rank};
 
 impl Resolver<'_> {
     /// Resolves a short form about events, or about a group of them.
@@ -61,7 +61,11 @@ impl Resolver<'_> {
             }
         };
         let feature = self.feature(Feature::Aggregate { events, per, call }, span);
-        Ok(if form == Form::Did { feature.binary(BinaryOp::Gt, number("0")).at(span) } else { feature })
+        Ok(if form == Form::Did {
+            feature.binary(BinaryOp::Gt, Expr::literal(Value::Number("0".into()))).at(span)
+        } else {
+            feature
+        })
     }
 
     /// `top_percent(x, p)`, `top_n(x, n)`: a rank among all profiles whose x is not NULL.
@@ -84,24 +88,10 @@ impl Resolver<'_> {
             }
         };
         let x = self.profile_expr(x)?;
-        let key = Expr::synthetic(Node::Attribute {
-            relation: Relation::Profiles,
-            path: vec![self.store().store.profiles.key.clone()],
-        });
-        let order = |expr: &Expr, descending: bool| Order {
-            expr: expr.clone(),
-            descending,
-            nulls_first: descending.then_some(false),
-        };
-        let over = Over { order_by: vec![order(&x, true), order(&key, false)], ..Over::default() };
-        let rank = window("row_number", vec![], over);
         let known = Expr::new(Node::Is { expr: Box::new(x.clone()), test: Test::Null, negated: true }, span);
-        let within = if form == Form::TopN {
-            rank.binary(BinaryOp::LtEq, limit)
-        } else {
-            let before = rank.binary(BinaryOp::Minus, number("1")).binary(BinaryOp::Multiply, number("100"));
-            let all = window("count", vec![x], Over::default());
-            before.binary(BinaryOp::Lt, limit.binary(BinaryOp::Multiply, all))
+        let within = match form {
+            Form::TopN => rank::first(x, &self.program, limit.clone()),
+            _ => rank::first_percent(x, &self.program, limit.clone()),
         };
         Ok(known.binary(BinaryOp::And, within).at(span))
     }
@@ -118,15 +108,6 @@ impl Resolver<'_> {
 /// A condition as a filter: none where it is `true`.
 fn condition(expr: Expr) -> Option<Expr> {
     (expr.node != Node::Literal(Value::Boolean(true))).then_some(expr)
-}
-
-fn number(text: &str) -> Expr {
-    Expr::literal(Value::Number(text.into()))
-}
-
-fn window(name: &str, args: Vec<Expr>, over: Over) -> Expr {
-    let call = Call { name: name.into(), args, over: Some(Box::new(over)), ..Call::default() };
-    Expr::synthetic(Node::Call(Box::new(call)))
 }
 
 /// The width of a window: an interval that does not reach backwards.

@@ -10,6 +10,7 @@ mod event;
 mod form;
 mod group;
 mod profile;
+mod rank;
 mod time;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use crate::diagnostic::{Diagnostic, Kind, Result, Source, Span};
 use crate::profile::Bound;
 use crate::segment::{Call, Expr, Node, Relation, Value};
 
+pub use rank::ranked;
 pub use time::{Bound as TimeBound, bounds, instant_of, parse_timestamp};
 
 /// What a function is.
