@@ -150,7 +150,8 @@ async fn the_program_agrees_with_the_general_plan() {
     declare(&session, &tables("parquet")).await;
     let error = run(&session, "EVALUATE ALL SEGMENTS DRY RUN").await.unwrap_err();
     assert_eq!(error.kind(), Kind::Resource, "{error}");
-    assert!(error.message().contains("profiles of an evaluation"), "{error}");
+    assert!(error.message().ends_with("for profiles of an evaluation"), "{error}");
+    assert!(error.to_string().contains("raise --memory-limit"), "{error}");
 }
 
 #[tokio::test]

@@ -268,8 +268,11 @@ fn differs_in_case(field: &Column, valid: &Column) -> bool {
 }
 
 fn from_exhausted(message: &str) -> Error {
-    let told = Error::new(Kind::Resource, lower_first(first_line(message)));
-    if message.contains("disk space") || message.contains("spill") {
+    // After it comes who else holds memory, and whether they spill.
+    let said = first_line(message).split(" with top memory consumers").next().unwrap_or_default();
+    let told = Error::new(Kind::Resource, lower_first(said));
+    let is_memory = said.to_lowercase().contains("allocat");
+    if !is_memory && (message.contains("disk space") || message.contains("spill")) {
         return told.help("free some space for temporary files, or point TMPDIR elsewhere");
     }
     told.help("raise --memory-limit, or lower --threads: each holds its share")
