@@ -5,20 +5,20 @@
 
 #![expect(clippy::panic, reason = "a benchmark that cannot go on fails")]
 
+mod session;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema};
-use coterie::diagnostic::Source;
 use coterie::engine::{Engine, Options, Session};
-use coterie::statement;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use futures::TryStreamExt;
+
+use session::run;
 
 const N_EVENTS: u64 = 2_000_000;
 const THREADS: usize = 2;
@@ -74,15 +74,6 @@ fn parts() -> Vec<(&'static str, Vec<String>)> {
             many(1000, &|at| format!("points > {at} AND (tier = 'gold' OR points % 7 = {})", at % 7)),
         ),
     ]
-}
-
-async fn run(session: &Session, sql: &str) -> usize {
-    let ran = async {
-        let statement = statement::parse(&Source::typed(sql), 0..sql.len())?;
-        let batches: Vec<RecordBatch> = session.execute(&statement).await?.stream.try_collect().await?;
-        Ok::<_, coterie::error::Error>(batches.iter().map(RecordBatch::num_rows).sum())
-    };
-    ran.await.unwrap_or_else(|error| panic!("{sql}\n{error}"))
 }
 
 async fn open() -> Session {

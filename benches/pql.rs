@@ -6,6 +6,7 @@
 #![expect(clippy::panic, reason = "a benchmark that cannot go on fails")]
 
 mod fixture;
+mod session;
 
 use std::sync::Arc;
 
@@ -14,12 +15,11 @@ use arrow::json::ReaderBuilder;
 use coterie::diagnostic::Source;
 use coterie::engine::{Engine, Options, Session};
 use coterie::segment::Language;
-use coterie::statement;
 use criterion::{Criterion, criterion_group, criterion_main};
 use datafusion::parquet::arrow::ArrowWriter;
-use futures::TryStreamExt;
 
 use fixture::{read, schema};
+use session::run;
 
 /// How often each event is there: a million in all.
 const COPIES: usize = 5300;
@@ -89,15 +89,6 @@ fn copies(name: &str) -> impl Iterator<Item = RecordBatch> {
         columns[0] = Arc::new(keys);
         RecordBatch::try_new(batch.schema(), columns).unwrap_or_else(|error| panic!("{error}"))
     })
-}
-
-async fn run(session: &Session, sql: &str) -> usize {
-    let ran = async {
-        let statement = statement::parse(&Source::typed(sql), 0..sql.len())?;
-        let batches: Vec<RecordBatch> = session.execute(&statement).await?.stream.try_collect().await?;
-        Ok::<_, coterie::error::Error>(batches.iter().map(RecordBatch::num_rows).sum())
-    };
-    ran.await.unwrap_or_else(|error| panic!("{sql}\n{error}"))
 }
 
 async fn open(folder: &std::path::Path) -> Session {

@@ -2,6 +2,7 @@
 //! threads: the same members whatever the files, the threads and the memory.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use coterie::diagnostic::Kind;
 use coterie::engine::{Engine, Options, Session};
@@ -75,6 +76,17 @@ async fn counts(session: &Session) -> BTreeMap<String, String> {
         }
     }
     counts
+}
+
+/// Tables of what queries yield, in Parquet files below a folder.
+async fn files(session: &Session, folder: &Path, tables: [(&str, &str); 2]) {
+    for (name, query) in tables {
+        let at = folder.join(name);
+        let at = at.display();
+        run(session, &format!("COPY ({query}) TO '{at}/' STORED AS PARQUET")).await.unwrap();
+        let declare = format!("CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{at}/'");
+        run(session, &declare).await.unwrap();
+    }
 }
 
 async fn declare(session: &Session, tables: &str) {
@@ -203,19 +215,13 @@ async fn the_program_finds_the_same_bucket_by_bucket() {
 #[tokio::test]
 async fn conditions_may_combine_in_any_number_of_ways() {
     let folder = tempfile::tempdir().unwrap();
-    let at = folder.path().display();
     let session = open(Options { threads: Some(2), ..Options::default() }).await;
     // Three columns of forty values: more combinations than are looked at together.
     let events = "SELECT 'p' || (value * 7919 % 701) AS who, to_timestamp_micros(value * 1000000) AS at,
         'v' || (value % 40) AS a, 'v' || (value / 40 % 40) AS b, 'v' || (value / 1600 % 40) AS c
         FROM generate_series(1, 60000)";
-    for (name, query) in
-        [("profiles", "SELECT 'p' || value AS id FROM generate_series(0, 700)"), ("events", events)]
-    {
-        run(&session, &format!("COPY ({query}) TO '{at}/{name}/' STORED AS PARQUET")).await.unwrap();
-        let declare = format!("CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{at}/{name}/'");
-        run(&session, &declare).await.unwrap();
-    }
+    let profiles = "SELECT 'p' || value AS id FROM generate_series(0, 700)";
+    files(&session, folder.path(), [("profiles", profiles), ("events", events)]).await;
     let store = "CREATE PROFILE STORE many PROFILES profiles KEY (id) EVENTS events KEY (who) TIMESTAMP (at)";
     run(&session, store).await.unwrap();
     let mut expected = BTreeMap::new();
@@ -241,13 +247,8 @@ async fn conditions_may_combine_in_any_number_of_ways() {
 #[tokio::test]
 async fn views_are_read_as_they_say() {
     let folder = tempfile::tempdir().unwrap();
-    let at = folder.path().display();
     let session = open(Options::default()).await;
-    for (name, query) in [("profiles", PROFILES), ("files", EVENTS)] {
-        run(&session, &format!("COPY ({query}) TO '{at}/{name}/' STORED AS PARQUET")).await.unwrap();
-        let declare = format!("CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{at}/{name}/'");
-        run(&session, &declare).await.unwrap();
-    }
+    files(&session, folder.path(), [("profiles", PROFILES), ("files", EVENTS)]).await;
     // Each leaves something with the scan of the files that is not in them.
     let views = [
         ("SELECT who, at, device AS kind, kind AS device FROM files", "kind = 'phone'", "device = 'phone'"),
