@@ -369,8 +369,7 @@ impl Scope {
         Ok(planner::to_sql(&program))
     }
 
-    /// A segment as an evaluation program; `None` where the general plan serves it better: a rule about attributes
-    /// alone, or one that a program cannot say.
+    /// A segment as an evaluation program; `None` where a program cannot say it.
     pub(super) async fn segment_program(
         self: &Arc<Self>,
         name: &str,
@@ -382,8 +381,8 @@ impl Scope {
         let program = self.resolve(name, &rule, &bound).map_err(|error| error.in_source(&source))?;
         let tables = Arc::new(ScopeTables::new(&self.deeper()?));
         let prepared = evaluation::prepare(&*tables, &Arc::new(program)).await?;
-        let serves = prepared.reads_events() && prepared.rules().next().is_some();
-        Ok(serves.then_some((tables, prepared)))
+        let takes_part = prepared.rules().next().is_some();
+        Ok(takes_part.then_some((tables, prepared)))
     }
 
     /// The plan of a live segment.

@@ -337,6 +337,68 @@ async fn profiles_are_read_when_too_many_events_wait_for_them() {
     assert!(report.contains("| 200000") && report.contains(&format!(" {orphans} ")), "{report} {orphans}");
 }
 
+#[tokio::test]
+async fn profiles_that_cannot_be_members_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let session = open(Options { threads: Some(2), ..Options::default() }).await;
+    // Row groups of which all, some, few or no profiles are left, with keys that are NULL and attributes of many values.
+    let profiles = format!(
+        "SELECT CASE WHEN id LIKE '%99' THEN NULL ELSE id END AS id, points, tier, country,
+             'city ' || (points * 7 % 300) AS city, CAST(substr(id, 2) AS BIGINT) AS n FROM ({PROFILES})"
+    );
+    run(
+        &session,
+        &format!(
+            "COPY ({profiles}) TO '{at}/profiles.parquet' OPTIONS ('format.max_row_group_size' '1500');
+             COPY ({EVENTS}) TO '{at}/events.parquet';
+             CREATE EXTERNAL TABLE files STORED AS PARQUET LOCATION '{at}/profiles.parquet';
+             CREATE EXTERNAL TABLE events STORED AS PARQUET LOCATION '{at}/events.parquet';
+             CREATE VIEW profiles AS SELECT id, points + 0 AS points, tier, country, city, n FROM files"
+        ),
+    )
+    .await
+    .unwrap();
+    let mut expected: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for table in ["files", "profiles"] {
+        run(
+            &session,
+            &format!(
+                "CREATE OR REPLACE VIEW people AS SELECT * FROM {table};
+                 CREATE PROFILE STORE world PROFILES people KEY (id) EVENTS events KEY (who) TIMESTAMP (at)"
+            ),
+        )
+        .await
+        .unwrap();
+        for rule in [
+            "n < 20",
+            "n BETWEEN 1480 AND 3100 AND points < 30",
+            "n % 131 = 0 AND tier IS NULL",
+            "city IN ('city 14', 'city 21') OR n = 5",
+            "n > 20000",
+            "n < 30 AND NOT did(kind = 'buy', INTERVAL '9 days')",
+            "n < 2000 AND did(kind = 'buy', INTERVAL '30 days')",
+            "(n < 40 OR did(term = 'tent', INTERVAL '9 days')) AND points > 50",
+            "n < 1600 AND did(events.country <> people.country)",
+            "tier = 'gold' AND sum(amount) > points AND NOT (country = 'DE' AND did(kind = 'cart'))",
+            "top_n(points, 300) AND n < 400",
+        ] {
+            run(&session, &format!("CREATE OR REPLACE SEGMENT asked AS {rule}")).await.unwrap();
+            let found = first_column(&run(&session, "SELECT id FROM segment.asked").await.unwrap());
+            if !expected.contains_key(rule) {
+                let general = format!("SELECT id FROM matching('world', $r${rule}$r$)");
+                expected.insert(rule, first_column(&run(&session, &general).await.unwrap()));
+                assert_eq!(counts(&session).await["asked"], found.len().to_string(), "{rule}");
+            }
+            assert_eq!(found, expected[rule], "{rule} over {table}");
+            assert_eq!(found.is_empty(), rule == "n > 20000", "{rule}");
+            let some = run(&session, "SELECT id FROM segment.asked LIMIT 3").await.unwrap();
+            assert_eq!(first_column(&some).len(), found.len().min(3), "{rule}");
+        }
+        run(&session, "DROP SEGMENT asked; DROP PROFILE STORE world").await.unwrap();
+    }
+}
+
 /// Events with columns of many values that have little to do with each other.
 const WIDE: &str = "SELECT 'p' || (value * 7919 % 2100) AS who,
     to_timestamp_micros((1781521200 - value * 300) * 1000000) AS at,

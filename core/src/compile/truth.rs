@@ -116,6 +116,17 @@ impl Tree {
         }
     }
 
+    /// What must hold of some leaves for it to hold, whatever the others are.
+    #[must_use]
+    pub fn relaxed(&self, of: &impl Fn(usize) -> bool) -> Self {
+        match self {
+            Self::Leaf(at) | Self::Not(at) if !of(*at) => Self::Constant(true),
+            Self::Constant(_) | Self::Leaf(_) | Self::Not(_) => self.clone(),
+            Self::All(parts) => Self::all(parts.iter().map(|part| part.relaxed(of))),
+            Self::Any(parts) => Self::any(parts.iter().map(|part| part.relaxed(of))),
+        }
+    }
+
     /// The conjunction.
     pub fn all(parts: impl IntoIterator<Item = Self>) -> Self {
         Self::join(parts, true)

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int32Array, RecordBatch, StringArray, StringViewArray,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, Int32Array, PrimitiveArray, RecordBatch,
+    StringArray, StringViewArray,
 };
 use arrow::compute::{cast, ilike, like};
-use arrow::datatypes::{DataType, Int32Type, Int64Type, SchemaRef};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, SchemaRef, UInt8Type, UInt16Type, UInt32Type};
 use datafusion::physical_expr::PhysicalExpr;
 use hashbrown::HashMap;
 
@@ -139,6 +140,40 @@ impl Values {
                 }
             }
         }
+    }
+
+    /// The classes of all rows, of which there are so many, in as few bytes as they need.
+    pub(super) fn narrow(&self, n_classes: usize, n_rows: usize) -> Result<ArrayRef> {
+        if n_classes <= 1 << 8 {
+            self.rows_as::<UInt8Type>(n_rows)
+        } else if n_classes <= 1 << 16 {
+            self.rows_as::<UInt16Type>(n_rows)
+        } else {
+            self.rows_as::<UInt32Type>(n_rows)
+        }
+    }
+
+    fn rows_as<T: ArrowPrimitiveType>(&self, n_rows: usize) -> Result<ArrayRef>
+    where
+        T::Native: TryFrom<u32>,
+    {
+        let narrow = |class: &u32| T::Native::try_from(*class).map_err(|_| bug!("class {class} of fewer"));
+        let rows: Vec<T::Native> = match self {
+            Self::Rows(classes) => classes.iter().map(narrow).collect::<Result<_>>()?,
+            Self::Codes { classes, codes, null } => {
+                let of_code = classes.iter().map(narrow).collect::<Result<Vec<_>>>()?;
+                let of = |code: &i32| of_code.get(code.cast_unsigned() as usize).copied().unwrap_or_default();
+                let mut rows: Vec<T::Native> = codes.values().iter().map(of).collect();
+                if let Some(nulls) = codes.nulls().filter(|nulls| nulls.null_count() > 0) {
+                    let null = narrow(null)?;
+                    let of_nulls = rows.iter_mut().zip(nulls).filter(|(_, is_valid)| !is_valid);
+                    of_nulls.for_each(|(row, _)| *row = null);
+                }
+                rows
+            }
+            Self::Same(class) => vec![narrow(class)?; n_rows],
+        };
+        Ok(Arc::new(PrimitiveArray::<T>::from_iter_values(rows)))
     }
 
     /// The class of a row.
@@ -293,11 +328,22 @@ impl Classes {
                 holds.insert(at);
             }
         }
+        self.class_of(holds)
+    }
+
+    /// The class of values for which these literals hold.
+    fn class_of(&mut self, holds: Bits) -> u32 {
         let all = &mut self.holds;
         *self.by_holds.entry(holds).or_insert_with_key(|holds| {
             all.push(holds.clone());
             small(all.len() - 1)
         })
+    }
+
+    /// The own classes of those that another thread found for the same subject.
+    pub(super) fn adopt(&mut self, other: &Self) -> Vec<u32> {
+        let own = other.holds.iter().map(|holds| self.class_of(holds.clone()));
+        own.collect()
     }
 
     /// How many classes there are so far.

@@ -4,32 +4,26 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, UInt8Type, UInt16Type, UInt32Type};
+use arrow::datatypes::DataType;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use hashbrown::HashMap;
 use roaring::RoaringBitmap;
 
 use crate::bug;
-use crate::compile::{Evaluation, Leaf, Tree};
+use crate::compile::{Evaluation, Leaf};
 use crate::error::Result;
 
 use super::Members;
 use super::bind::{Input, RowExpr};
-use super::bits::small;
-use super::classes::Classes;
 use super::counting::{Counted, Counting, Walk};
 use super::partition::Partition;
 use super::rank::Ordered;
 use super::scatter::PROFILES;
 use super::shard::{Profiles, Shard};
+use super::words::{WORDS, Word, clear_after, evaluate, positions};
 
-/// Words of a partition's bitmap.
-const WORDS: usize = PROFILES / 64;
 /// So few members of a partition are added one by one.
 const FEW: u32 = 256;
-
-/// Which profiles of a partition a fact or rule holds for.
-type Word = [u64; WORDS];
 
 /// What all threads need to finish partitions.
 pub(super) struct Finish {
@@ -39,55 +33,6 @@ pub(super) struct Finish {
     pub(super) ranks: Vec<RowExpr>,
     /// The trees, of all rules, whose members are only counted.
     pub(super) counted: Vec<bool>,
-}
-
-/// What profiles answered to the questions about their rows.
-#[derive(Debug, Default)]
-pub(super) struct Attributes {
-    /// For each subject the class of each profile, in as few bytes as that needs.
-    classes: Vec<ArrayRef>,
-    /// How many classes each subject has.
-    n_classes: Vec<usize>,
-    leaves: Vec<AttributeLeaf>,
-}
-
-/// A leaf about an attribute.
-#[derive(Debug)]
-struct AttributeLeaf {
-    leaf: usize,
-    subject: usize,
-    /// The classes for which it holds, as runs: from, and up to.
-    runs: Vec<(usize, usize)>,
-}
-
-impl Attributes {
-    /// `classes` holds for each subject the class of each profile, `of` what the classes are.
-    pub(super) fn new(evaluation: &Evaluation, classes: Vec<ArrayRef>, of: &[Classes]) -> Self {
-        // The literals of each subject in their order, as the classes know them.
-        let questions = &evaluation.profiles;
-        let mut position = vec![];
-        let mut counts = vec![0_usize; questions.subjects.len()];
-        for literal in &questions.literals {
-            position.push(counts[literal.subject]);
-            counts[literal.subject] += 1;
-        }
-        let mut leaves = vec![];
-        for (leaf, fact) in evaluation.leaves.iter().enumerate() {
-            let Leaf::Attribute(literal) = fact else { continue };
-            let subject = questions.literals[*literal].subject;
-            let mut runs: Vec<(usize, usize)> = vec![];
-            for class in 0..of[subject].len() {
-                if of[subject].holds(small(class), position[*literal]) {
-                    match runs.last_mut() {
-                        Some((_, end)) if *end == class => *end += 1,
-                        _ => runs.push((class, class + 1)),
-                    }
-                }
-            }
-            leaves.push(AttributeLeaf { leaf, subject, runs });
-        }
-        Self { classes, n_classes: of.iter().map(Classes::len).collect(), leaves }
-    }
 }
 
 /// One thread's working memory, and what it has found.
@@ -188,7 +133,7 @@ impl Finish {
             scratch.members = self.nobody();
         }
         scratch.ordered.resize_with(self.ranks.len(), Ordered::default);
-        attribute_leaves(&shard.profiles.attributes, first, n, scratch);
+        shard.profiles.attributes.mark(first, n, &mut scratch.facts.bits);
         let mut features: HashMap<usize, ArrayRef> = HashMap::new();
         for (table, events) in self.tables.iter().zip(events) {
             table.count(events, partition, n, scratch)?;
@@ -296,88 +241,4 @@ fn value(
         columns.push(cast(&column, field.data_type()).map_err(|error| bug!("a value: {error}"))?);
     }
     expr.evaluate(columns, n)
-}
-
-/// Sets the leaves that are about attributes.
-fn attribute_leaves(of: &Attributes, first: usize, n: usize, scratch: &mut Scratch) {
-    let Attributes { classes, n_classes, leaves } = of;
-    let mut upto: Vec<Vec<Word>> = vec![];
-    for (classes, n_classes) in classes.iter().zip(n_classes) {
-        // Profiles of all classes up to one, so that a run of classes is a difference of two.
-        let mut words = vec![[0; WORDS]; n_classes + 1];
-        let classes = classes.slice(first, n);
-        match classes.data_type() {
-            DataType::UInt8 => mark(&mut words, classes.as_primitive::<UInt8Type>().values()),
-            DataType::UInt16 => mark(&mut words, classes.as_primitive::<UInt16Type>().values()),
-            _ => mark(&mut words, classes.as_primitive::<UInt32Type>().values()),
-        }
-        for class in 1..words.len() {
-            let (before, own) = words.split_at_mut(class);
-            own[0].iter_mut().zip(&before[class - 1]).for_each(|(own, before)| *own |= before);
-        }
-        upto.push(words);
-    }
-    for AttributeLeaf { leaf, subject, runs } in leaves {
-        let out = &mut scratch.facts.bits[*leaf];
-        for (start, end) in runs {
-            let (below, upto) = (&upto[*subject][*start], &upto[*subject][*end]);
-            out.iter_mut().zip(upto.iter().zip(below)).for_each(|(out, (upto, below))| *out |= upto & !below);
-        }
-    }
-}
-
-/// Sets the bit of each profile in the words of its class, which come after those of none.
-fn mark(words: &mut [Word], classes: &[impl Copy + Into<u32>]) {
-    for (at, class) in classes.iter().enumerate() {
-        let class: u32 = (*class).into();
-        words[class as usize + 1][at / 64] |= 1 << (at % 64);
-    }
-}
-
-/// A tree for 64 profiles a word.
-fn evaluate(tree: &Tree, bits: &[Word]) -> Word {
-    match tree {
-        Tree::Constant(value) => [if *value { u64::MAX } else { 0 }; WORDS],
-        Tree::Leaf(leaf) => bits[*leaf],
-        Tree::Not(leaf) => bits[*leaf].map(|word| !word),
-        Tree::All(parts) => {
-            let mut out = [u64::MAX; WORDS];
-            for part in parts {
-                match part {
-                    Tree::Leaf(leaf) => out.iter_mut().zip(&bits[*leaf]).for_each(|(out, word)| *out &= word),
-                    Tree::Not(leaf) => out.iter_mut().zip(&bits[*leaf]).for_each(|(out, word)| *out &= !word),
-                    part => out.iter_mut().zip(&evaluate(part, bits)).for_each(|(out, word)| *out &= word),
-                }
-            }
-            out
-        }
-        Tree::Any(parts) => {
-            let mut out = [0; WORDS];
-            for part in parts {
-                out.iter_mut().zip(&evaluate(part, bits)).for_each(|(out, word)| *out |= word);
-            }
-            out
-        }
-    }
-}
-
-/// The positions of the bits that are set, from `start` on.
-fn positions(word: &Word, start: u32) -> impl Iterator<Item = u32> {
-    word.iter().zip((0..).step_by(64)).flat_map(move |(word, first)| {
-        let mut left = *word;
-        std::iter::from_fn(move || {
-            let found = (left != 0).then(|| start + first + left.trailing_zeros());
-            left &= left.wrapping_sub(1);
-            found
-        })
-    })
-}
-
-fn clear_after(word: &mut Word, n: usize) {
-    for (at, word) in word.iter_mut().enumerate() {
-        let left = n.saturating_sub(at * 64);
-        if left < 64 {
-            *word &= (1 << left) - 1;
-        }
-    }
 }

@@ -18,6 +18,7 @@
 
 mod aggregate;
 mod asked;
+mod attributes;
 mod bind;
 mod bits;
 mod channel;
@@ -36,6 +37,7 @@ mod pending;
 mod prepare;
 mod profiles;
 mod rank;
+mod reading;
 mod run;
 mod scan;
 mod scatter;
@@ -45,6 +47,7 @@ mod signature;
 mod sums;
 mod table;
 mod uses;
+mod words;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

@@ -17,7 +17,7 @@ use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use datafusion::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-    RowSelection,
+    RowSelection, RowSelector,
 };
 use datafusion::parquet::basic::{Encoding, PageType};
 use datafusion::parquet::errors::ParquetError;
@@ -48,6 +48,10 @@ const LEAST: usize = 1 << 16;
 const AT_ONCE: usize = 32;
 /// Columns that lie this close together are fetched in one request.
 const GAP: u64 = 256 * 1024;
+
+/// Unless fewer than one of so many rows matters, the other columns, too, are read of all rows: that is what Parquet's
+/// reader does then, whatever it is asked for, and it takes longer to tell it.
+pub(super) const SPARSE: usize = 64;
 
 /// The files of a table that can be read here.
 #[derive(Debug)]
@@ -384,6 +388,47 @@ fn same_type(left: &DataType, right: &DataType) -> bool {
 fn broken(path: &Path, error: ParquetError) -> Error {
     let error = datafusion::common::DataFusionError::from(error).context(format!("reading `{path}`"));
     error.into()
+}
+
+/// The rows that may matter, as Parquet's reader takes them.
+#[derive(Default)]
+pub(super) struct Selected {
+    selectors: Vec<RowSelector>,
+}
+
+impl Selected {
+    /// None of so many rows before.
+    pub(super) fn after(n_rows: usize) -> Self {
+        let mut selected = Self::default();
+        selected.push(RowSelector::skip(n_rows));
+        selected
+    }
+
+    /// Adds a batch and the positions of its rows that matter.
+    pub(super) fn add(&mut self, n_rows: usize, rows: &[u32]) {
+        let mut next = 0;
+        for row in rows {
+            let row = *row as usize;
+            self.push(RowSelector::skip(row - next));
+            self.push(RowSelector::select(1));
+            next = row + 1;
+        }
+        self.push(RowSelector::skip(n_rows - next));
+    }
+
+    fn push(&mut self, selector: RowSelector) {
+        match self.selectors.last_mut() {
+            Some(last) if last.skip == selector.skip => last.row_count += selector.row_count,
+            _ if selector.row_count == 0 => {}
+            _ => self.selectors.push(selector),
+        }
+    }
+}
+
+impl From<Selected> for RowSelection {
+    fn from(selected: Selected) -> Self {
+        selected.selectors.into()
+    }
 }
 
 impl Length for Fetched {

@@ -33,7 +33,7 @@ pub struct Prepared {
 }
 
 /// Questions with their expressions bound.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct BoundQuestions {
     /// For each subject, for each test, its expression over the subject alone.
     pub(super) tests: Vec<Vec<Option<Bound>>>,
@@ -304,11 +304,6 @@ impl Prepared {
     /// The rules that take part, by position in the resolved program.
     pub fn rules(&self) -> impl Iterator<Item = usize> {
         self.evaluation.rules.iter().map(|rule| rule.at)
-    }
-
-    /// Whether any event table is read.
-    pub fn reads_events(&self) -> bool {
-        !self.evaluation.tables.is_empty()
     }
 
     /// The program in a few words.

@@ -14,6 +14,7 @@ use hashbrown::HashSet;
 use crate::bug;
 use crate::error::Result;
 
+use super::attributes::Suspects;
 use super::counting::{Counted, Counting, Known};
 use super::finish::{Finish, Scratch};
 use super::matcher::Read;
@@ -67,7 +68,10 @@ impl Prepared {
         };
         // Where profiles come after the events, buckets are of no use but to end early.
         let buckets = in_common(&scans).filter(|_| first != First::Events || asked.limit.is_some());
-        let everyone = Everyone::new(self.open_profiles(tables, buckets).await?);
+        // Who is not wanted counts all the same where profiles are ordered.
+        let few = asked.members_only && !asked.orphans && self.evaluation.ranks.is_empty();
+        let suspects = few.then(|| Suspects::new(&self.evaluation)).flatten();
+        let everyone = Everyone::new(self.open_profiles(tables, buckets, suspects).await?);
         let evaluation = Arc::clone(&self.evaluation);
         let counted = evaluation.rules.iter().flat_map(|rule| {
             std::iter::repeat_n(rule.ranks.is_empty() && asked.counted.contains(&rule.at), rule.trees.len())

@@ -12,7 +12,6 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::{Expr as LogicalExpr, col, lit};
-use datafusion::parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 
@@ -23,7 +22,7 @@ use crate::error::Result;
 use super::asked::SECONDS_A_DAY;
 use super::keys::NOBODY;
 use super::matcher::{Alive, Matcher, Owners};
-use super::parquet::{Files, Piece};
+use super::parquet::{Files, Piece, SPARSE, Selected};
 use super::pending;
 use super::prepare::Prepared;
 use super::profiles::Everyone;
@@ -35,9 +34,6 @@ use super::{Buckets, LaidOut, Tables, Watch};
 
 /// Above this share of rows that matter, all columns of all rows are read.
 const DENSE: f64 = 0.3;
-/// Unless fewer than one of so many rows matters, the other columns, too, are read of all rows: that is what Parquet's
-/// reader does then, whatever it is asked for, and it takes longer to tell it.
-const SPARSE: usize = 64;
 
 impl Prepared {
     pub(super) async fn open_scan(&self, tables: &dyn Tables, at: usize, table: &EventTable) -> Result<Scan> {
@@ -369,8 +365,7 @@ impl<'a> Reader<'a> {
             selected.add(n_rows, &alive.rows);
             all.append(alive);
         }
-        let selection = RowSelection::from(selected.selectors);
-        let (mut reader, fetched) = files.read(piece, &late, Some(selection)).await?;
+        let (mut reader, fetched) = files.read(piece, &late, Some(selected.into())).await?;
         self.bytes += fetched;
         let mut done = 0;
         while let Some(batch) = files.next(piece, &mut reader)? {
@@ -392,40 +387,5 @@ impl<'a> Reader<'a> {
         }
         tokio::task::yield_now().await;
         Ok(())
-    }
-}
-
-/// The rows that may matter, as Parquet's reader takes them.
-#[derive(Default)]
-struct Selected {
-    selectors: Vec<RowSelector>,
-}
-
-impl Selected {
-    /// None of so many rows before.
-    fn after(n_rows: usize) -> Self {
-        let mut selected = Self::default();
-        selected.push(RowSelector::skip(n_rows));
-        selected
-    }
-
-    /// Adds a batch and the positions of its rows that matter.
-    fn add(&mut self, n_rows: usize, rows: &[u32]) {
-        let mut next = 0;
-        for row in rows {
-            let row = *row as usize;
-            self.push(RowSelector::skip(row - next));
-            self.push(RowSelector::select(1));
-            next = row + 1;
-        }
-        self.push(RowSelector::skip(n_rows - next));
-    }
-
-    fn push(&mut self, selector: RowSelector) {
-        match self.selectors.last_mut() {
-            Some(last) if last.skip == selector.skip => last.row_count += selector.row_count,
-            _ if selector.row_count == 0 => {}
-            _ => self.selectors.push(selector),
-        }
     }
 }

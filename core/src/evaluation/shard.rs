@@ -14,8 +14,8 @@ use hashbrown::HashMap;
 use crate::bug;
 use crate::error::{Error, Result};
 
+use super::attributes::Attributes;
 use super::bits::small;
-use super::finish::Attributes;
 use super::keys::{Kept, Keys, repeated};
 use super::scatter::PROFILES;
 
