@@ -64,6 +64,34 @@ impl Lists {
     }
 }
 
+/// Some neighbours in a list, in eight bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Part {
+    start: u32,
+    end: u32,
+}
+
+impl Part {
+    /// Adds things at the end of a list.
+    pub(super) fn push<T>(all: &mut Vec<T>, own: impl IntoIterator<Item = T>) -> Self {
+        let start = small(all.len());
+        all.extend(own);
+        Self { start, end: small(all.len()) }
+    }
+
+    /// They themselves.
+    #[inline]
+    pub(super) fn of<T>(self, all: &[T]) -> &[T] {
+        &all[self.start as usize..self.end as usize]
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub(super) fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
 /// A position as the 32 bits it is kept in; positions of things that fit in memory by far.
 pub(super) fn small(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)

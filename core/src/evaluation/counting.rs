@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use arrow::array::StringArray;
 
-use crate::compile::{Arg, Counter, Evaluation, Leaf, Sequel, Table};
+use crate::compile::{Arg, Counter, Evaluation, Leaf, Table};
 use crate::error::Result;
 
 use super::bind::BoundAggregate;
-use super::bits::{Lists, small};
+use super::bits::{Lists, Part, small};
 use super::finish::{Facts, Scratch};
+use super::leaves::{Asked, Bits};
 use super::partition::Sorted;
 use super::scatter::Scatter;
+use super::sequels::{self, Following, Sequels};
 use super::signature::Kept;
 use super::sums::{Below, Kind, Summing};
 use super::table::EventTable;
+use super::tally::{self, Tallied, Tally};
 
 /// No leaf, no chain.
 const NONE: u32 = u32::MAX;
@@ -28,6 +31,10 @@ pub(super) struct Counting {
     pub(super) events: Arc<EventTable>,
     /// Instants since which something is counted, latest first.
     edges: Vec<i64>,
+    /// Counts up to small numbers, and events with a sequel. What follows is about other counts, and those of distinct
+    /// values.
+    tally: Tally,
+    sequels: Sequels,
     /// For each counter its first row.
     first: Vec<u32>,
     /// A row for each count that some leaf asks about, in order, and one for all others, after which it comes again.
@@ -42,9 +49,6 @@ pub(super) struct Counting {
     group_leaves: Vec<Vec<(u32, u32)>>,
     /// The counters of each atom that some leaf asks about.
     of_atom: Vec<Vec<u32>>,
-    /// By counter, what its events must be followed by, and what must have been met for that.
-    sequels: Vec<Option<Sequel>>,
-    needs: Vec<u64>,
 }
 
 /// How far a counter has come.
@@ -61,18 +65,10 @@ struct Row {
 pub(super) struct Known {
     /// The atoms of each signature.
     atoms: Vec<Vec<u32>>,
-    /// For each signature whether all that its events do is to be counted, by `counters`.
-    is_counted: Vec<bool>,
-    /// The counters of each signature: those of all events, of distinct values, and of events with a sequel.
-    counters: Lists,
-    distinct: Lists,
-    with_sequel: Lists,
-    /// For each signature what must have been met for some of `with_sequel` to count.
-    needs: Vec<u64>,
-    /// What events of each signature may be the sequel of.
-    seconds: Lists,
-    /// The measures of each signature.
-    measures: Lists,
+    /// What is done with events of each signature: parts of the two lists.
+    acts: Vec<Act>,
+    bits: Vec<Bits>,
+    items: Vec<u32>,
     /// The aggregates that events of a signature may matter to.
     feeds: Lists,
     /// What is kept of events of each signature.
@@ -81,6 +77,19 @@ pub(super) struct Known {
     groups: Vec<Vec<u64>>,
     /// The strings of each channel, where an aggregate takes them.
     pub(super) texts: Vec<StringArray>,
+}
+
+/// What is done with an event: in one place, since it is looked up for each.
+#[derive(Clone, Copy, Debug)]
+struct Act {
+    tally: tally::Act,
+    /// Whether that is all.
+    only_tally: bool,
+    sequels: sequels::Act,
+    /// Counters of events, and of distinct values.
+    counters: Part,
+    distinct: Part,
+    measures: Part,
 }
 
 /// The events of one table that are there to be counted.
@@ -94,47 +103,16 @@ pub(super) struct Counted<'a> {
 pub(super) struct Walk {
     /// Marks what belongs to the profile at hand: what has another stamp is another profile's.
     stamp: u32,
+    tallied: Tallied,
     /// For each counter when it was last counted, and its row.
     counters: Vec<(u32, u32)>,
     /// For each counter of distinct values those that were met.
     values: Vec<Vec<u64>>,
-    /// For each second the soonest events of it after the event at hand, and the kinds of those that there are.
-    seconds: Vec<Soonest>,
-    met: u64,
+    following: Following,
     /// For each measure its sums, and the measures that have any.
     sums: Vec<super::sums::Sums>,
     summed: Vec<u32>,
     by_key: Vec<(u64, i64, u64)>,
-}
-
-/// The soonest events of a kind, walking back in time.
-#[derive(Clone, Copy, Debug, Default)]
-struct Soonest {
-    stamp: u32,
-    /// The last one met,
-    here: i64,
-    /// and the one strictly after it.
-    after: Option<i64>,
-}
-
-impl Soonest {
-    fn after(&self, time: i64, stamp: u32) -> Option<i64> {
-        if self.stamp != stamp {
-            None
-        } else if self.here > time {
-            Some(self.here)
-        } else {
-            self.after
-        }
-    }
-
-    fn meet(&mut self, time: i64, stamp: u32) {
-        if self.stamp != stamp {
-            *self = Self { stamp, here: time, after: None };
-        } else if time < self.here {
-            *self = Self { stamp, here: time, after: Some(self.here) };
-        }
-    }
 }
 
 impl Known {
@@ -156,11 +134,18 @@ impl Counting {
         let mut asked: Vec<Vec<(u32, i64, u32)>> = vec![vec![]; table.counters.len()];
         let mut group_leaves = vec![vec![]; table.groups.len()];
         let mut below: Vec<Vec<Below>> = vec![vec![]; table.measures.len()];
-        let mut edges = vec![];
+        let (mut edges, mut counts, mut sequels) = (vec![], vec![], vec![]);
         for (position, leaf) in evaluation.leaves.iter().enumerate() {
             match *leaf {
-                Leaf::Count { table, counter, since, least } if table == at => {
-                    asked[counter].push((least, since, small(position)));
+                Leaf::Count { table: of, counter, since, least } if of == at => {
+                    let Counter { atom, distinct, sequel } = table.counters[counter];
+                    let own = Asked { atom, since, leaf: small(position) };
+                    match (sequel, distinct) {
+                        // Whether there is one is all that is asked.
+                        (Some(sequel), _) => sequels.push((own, table.sequels[sequel].clone())),
+                        (None, None) if (1..=tally::MOST).contains(&least) => counts.push((least, own)),
+                        _ => asked[counter].push((least, since, own.leaf)),
+                    }
                     edges.push(since);
                 }
                 Leaf::Below { table, measure, since, bound, or_equal } if table == at => {
@@ -175,6 +160,8 @@ impl Counting {
         }
         edges.sort_unstable_by(|left, right| right.cmp(left));
         edges.dedup();
+        let tally = Tally::new(counts, &table.atoms, &edges);
+        let sequels = Sequels::new(sequels, &table.seconds, &table.atoms, &edges);
         let (mut first, mut rows, mut leaf, mut chains) = (vec![], vec![], vec![], vec![]);
         for asked in &mut asked {
             first.push(small(rows.len()));
@@ -213,20 +200,14 @@ impl Counting {
                 of_atom[table.counters[counter].atom].push(small(counter));
             }
         }
-        let sequel_of = |counter: &Counter| counter.sequel.map(|at| table.sequels[at].clone());
-        let sequels: Vec<Option<Sequel>> = table.counters.iter().map(sequel_of).collect();
-        let need = |sequel: &Option<Sequel>| match sequel {
-            None => 0,
-            Some(Sequel { second, missing_at: None, .. }) => kind(*second),
-            Some(_) => ALWAYS,
-        };
-        let needs = sequels.iter().map(need).collect();
         let evaluation = Arc::clone(evaluation);
         Self {
             evaluation,
             at,
             events,
             edges,
+            tally,
+            sequels,
             first,
             rows,
             leaf,
@@ -235,8 +216,6 @@ impl Counting {
             aggregates,
             group_leaves,
             of_atom,
-            sequels,
-            needs,
         }
     }
 
@@ -244,23 +223,23 @@ impl Counting {
     pub(super) fn learn(&self, known: &mut Known) {
         let table = self.table();
         for own in self.events.signatures.from(known.atoms.len()) {
+            let Known { bits, items, .. } = known;
             let all = || own.iter().flat_map(|atom| self.of_atom[*atom as usize].iter().copied());
-            let counter = |at: &u32| table.counters[*at as usize];
-            let (is_distinct, has_sequel) =
-                (|at: &u32| counter(at).distinct.is_some(), |at: &u32| counter(at).sequel.is_some());
+            let is_distinct = |at: &u32| table.counters[*at as usize].distinct.is_some();
             let is_second = |at: &usize| holds(&own, table.seconds[*at].atom);
             let is_summed = |at: &usize| holds(&own, table.measures[*at].atom);
-            known.is_counted.push(
-                !all().any(|at| is_distinct(&at) || has_sequel(&at))
-                    && !(0..table.seconds.len()).any(|at| is_second(&at))
-                    && !(0..table.measures.len()).any(|at| is_summed(&at)),
-            );
-            known.counters.push(all().filter(|at| !is_distinct(at) && !has_sequel(at)));
-            known.distinct.push(all().filter(is_distinct));
-            known.with_sequel.push(all().filter(has_sequel));
-            known.needs.push(all().fold(0, |needs, at| needs | self.needs[at as usize]));
-            known.seconds.push((0..table.seconds.len()).filter(is_second).map(small));
-            known.measures.push((0..table.measures.len()).filter(is_summed).map(small));
+            let seconds = (0..table.seconds.len()).filter(is_second).map(small);
+            let mut act = Act {
+                tally: self.tally.of(&own, bits),
+                only_tally: false,
+                sequels: self.sequels.of(&own, seconds, bits, items),
+                counters: Part::push(items, all().filter(|at| !is_distinct(at))),
+                distinct: Part::push(items, all().filter(is_distinct)),
+                measures: Part::push(items, (0..table.measures.len()).filter(is_summed).map(small)),
+            };
+            let others = [act.counters, act.distinct, act.measures];
+            act.only_tally = act.sequels.is_empty() && others.iter().all(|part| part.is_empty());
+            known.acts.push(act);
             let is_fed = |at: &usize| feeds_on(&table.aggregates[*at], &own);
             known.feeds.push((0..table.aggregates.len()).filter(is_fed).map(small));
             known.kept.push(self.events.terms.kept(&own));
@@ -292,11 +271,11 @@ impl Counting {
         scratch.partition.make(&self.events.channels, &self.events.time_type)?;
         let walk = &mut scratch.walk;
         walk.stamp = 0;
+        self.tally.begin(&mut walk.tallied);
         walk.counters.clear();
         walk.counters.resize(self.table().counters.len(), (0, 0));
         walk.values.resize(self.table().counters.len(), vec![]);
-        walk.seconds.clear();
-        walk.seconds.resize(self.table().seconds.len(), Soonest::default());
+        self.sequels.begin(&mut walk.following);
         walk.sums.clear();
         walk.sums.extend(self.sums.iter().map(Summing::nothing));
         scratch.fed.iter_mut().for_each(Vec::clear);
@@ -314,6 +293,9 @@ impl Counting {
             }
             if profile % 64 == 63 || profile + 1 == n {
                 scratch.facts.settle(profile / 64);
+                let Scratch { walk, facts, .. } = scratch;
+                self.tally.settle(profile / 64, &mut walk.tallied, facts);
+                self.sequels.settle(profile / 64, &mut walk.following, facts);
             }
         }
         for pair in self.chains.iter().flat_map(|chain| chain.windows(2)) {
@@ -327,7 +309,6 @@ impl Counting {
     fn walk(&self, known: &Known, profile: usize, range: Range<usize>, scratch: &mut Scratch) {
         let Scratch { partition, walk, facts, .. } = scratch;
         walk.stamp += 1;
-        walk.met = ALWAYS;
         let n_edges = self.edges.len();
         let mut window = 0;
         for at in range.rev() {
@@ -338,21 +319,22 @@ impl Counting {
             if window == n_edges {
                 break;
             }
-            let signature = event.signature as usize;
-            for &counter in known.counters.get(signature) {
-                self.count_one(counter, window, profile, walk, facts);
-            }
-            if known.is_counted[signature] {
+            let act = &known.acts[event.signature as usize];
+            self.tally.count(act.tally, &known.bits, window, &mut walk.tallied);
+            if act.only_tally {
                 continue;
             }
-            for &measure in known.measures.get(signature) {
+            for &counter in act.counters.of(&known.items) {
+                self.count_one(counter, window, profile, walk, facts);
+            }
+            for &measure in act.measures.of(&known.items) {
                 let channel = self.table().measures[measure as usize].channel;
                 let Some(value) = partition.value(at, channel, &known.kept) else { continue };
                 if self.sums[measure as usize].add(&mut walk.sums[measure as usize], window, value) {
                     walk.summed.push(measure);
                 }
             }
-            for &counter in known.distinct.get(signature) {
+            for &counter in act.distinct.of(&known.items) {
                 if self.is_full(counter, walk) {
                     continue;
                 }
@@ -374,24 +356,12 @@ impl Counting {
                 }
             }
             if event.time != i64::MIN {
-                if known.needs[signature] & walk.met != 0 {
-                    for &counter in known.with_sequel.get(signature) {
-                        if self.needs[counter as usize] & walk.met != 0
-                            && !self.is_full(counter, walk)
-                            && self.has_sequel(counter, event.time, walk)
-                        {
-                            self.count_one(counter, window, profile, walk, facts);
-                        }
-                    }
-                }
-                for &second in known.seconds.get(signature) {
-                    if event.time >= self.table().seconds[second as usize].since {
-                        walk.seconds[second as usize].meet(event.time, walk.stamp);
-                        walk.met |= kind(second as usize);
-                    }
-                }
+                let lists = (&known.bits[..], &known.items[..]);
+                self.sequels.look(act.sequels, lists, (window, event.time), walk.stamp, &mut walk.following);
             }
         }
+        self.tally.end(profile, &mut walk.tallied);
+        self.sequels.end(profile, &mut walk.following);
         while let Some(measure) = walk.summed.pop() {
             let sums = &mut walk.sums[measure as usize];
             self.sums[measure as usize].compare(sums, |leaf| facts.set(leaf, profile));
@@ -418,20 +388,6 @@ impl Counting {
     fn is_full(&self, counter: u32, walk: &Walk) -> bool {
         let (stamp, row) = walk.counters[counter as usize];
         stamp == walk.stamp && self.rows[row as usize].next == row
-    }
-
-    /// Whether an event of the profile at hand is followed as a counter asks.
-    fn has_sequel(&self, counter: u32, time: i64, walk: &Walk) -> bool {
-        let Some(sequel) = &self.sequels[counter as usize] else { return false };
-        let soonest = walk.seconds[sequel.second].after(time, walk.stamp);
-        let within = |second: i64| sequel.within.as_ref().is_none_or(|span| second <= span.reach(time));
-        match sequel.missing_at {
-            None => soonest.is_some_and(within),
-            Some(now) => {
-                let over = sequel.within.as_ref().is_none_or(|span| span.over(time) <= now);
-                over && !soonest.is_some_and(within)
-            }
-        }
     }
 
     /// Remembers which events matter to which aggregates.
@@ -482,14 +438,6 @@ impl Counting {
         }
     }
 }
-
-/// The kind of a second, a bit that it has in common with others where there are many.
-fn kind(second: usize) -> u64 {
-    1 << (second % 63)
-}
-
-/// What is met by all events.
-const ALWAYS: u64 = 1 << 63;
 
 /// Whether an event with these atoms may matter to an aggregate.
 fn feeds_on(aggregate: &crate::compile::Aggregate, atoms: &[u32]) -> bool {

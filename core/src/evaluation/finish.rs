@@ -79,7 +79,7 @@ pub(super) struct Facts {
 
 impl Facts {
     /// No leaf holds.
-    fn clear(&mut self, n_leaves: usize) {
+    pub(super) fn clear(&mut self, n_leaves: usize) {
         self.bits.clear();
         self.bits.resize(n_leaves, [0; WORDS]);
         self.word.clear();
@@ -90,6 +90,18 @@ impl Facts {
     #[inline]
     pub(super) fn set(&mut self, leaf: u32, profile: usize) {
         self.word[leaf as usize] |= 1 << (profile % 64);
+    }
+
+    /// A leaf holds for some of the 64 profiles from `64 * block` on.
+    #[inline]
+    pub(super) fn put(&mut self, leaf: u32, block: usize, profiles: u64) {
+        self.bits[leaf as usize][block] |= profiles;
+    }
+
+    /// Whether a leaf holds for a profile.
+    #[cfg(test)]
+    pub(super) fn holds(&self, leaf: u32, profile: usize) -> bool {
+        self.bits[leaf as usize][profile / 64] >> (profile % 64) & 1 == 1
     }
 
     /// Puts down what was set for the 64 profiles from `64 * block` on.
