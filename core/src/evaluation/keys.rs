@@ -374,21 +374,31 @@ impl Keys {
         Ok(found)
     }
 
-    /// Hashes first, then slots, then keys: each step's cache misses overlap.
+    /// Hashes first, then slots, then keys, some at a time: each step's cache misses overlap.
     fn texts(&self, keys: &StringViewArray, kept: &Texts) -> Vec<u32> {
-        let hashes: Vec<u64> =
-            (0..keys.len()).map(|at| self.hasher.hash_one(keys.value(at).as_bytes())).collect();
-        let mut out: Vec<u32> = hashes.iter().map(|&hash| self.find(hash, |_| true)).collect();
-        for (at, ordinal) in out.iter_mut().enumerate() {
-            if *ordinal == NOBODY {
-                continue;
+        let (mut out, mut hashes) = (Vec::with_capacity(keys.len()), vec![]);
+        for start in (0..keys.len()).step_by(BLOCK) {
+            let block = start..keys.len().min(start + BLOCK);
+            hashes.clear();
+            hashes.extend(block.clone().map(|at| self.hasher.hash_one(keys.value(at).as_bytes())));
+            for hash in &hashes {
+                std::hint::black_box(self.slot(hash & self.mask).load(Relaxed));
             }
-            let same = |ordinal: u32| kept.get(ordinal as usize) == keys.value(at).as_bytes();
-            if keys.is_null(at) {
-                *ordinal = NOBODY;
-            } else if !same(*ordinal) {
-                // Another key with the same upper half of the hash.
-                *ordinal = self.find(hashes[at], same);
+            out.extend(hashes.iter().map(|&hash| self.find(hash, |_| true)));
+            for ordinal in out[start..].iter().filter(|ordinal| **ordinal != NOBODY) {
+                std::hint::black_box(kept.get(*ordinal as usize).first().copied());
+            }
+            for ((ordinal, hash), at) in out[start..].iter_mut().zip(&hashes).zip(block) {
+                if *ordinal == NOBODY {
+                    continue;
+                }
+                let same = |ordinal: u32| kept.get(ordinal as usize) == keys.value(at).as_bytes();
+                if keys.is_null(at) {
+                    *ordinal = NOBODY;
+                } else if !same(*ordinal) {
+                    // Another key with the same upper half of the hash.
+                    *ordinal = self.find(*hash, same);
+                }
             }
         }
         out

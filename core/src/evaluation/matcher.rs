@@ -26,6 +26,10 @@ use super::sieve::{Matters, Sieve};
 use super::signature::{Automata, DEAD, Kept};
 use super::table::{EventTable, Level, column};
 
+/// Of so many rows what is known of their profiles is looked at before the first one needs it: then the processor waits for
+/// memory once and not for each.
+const AHEAD: usize = 64;
+
 /// What was read of an event table.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Read {
@@ -45,6 +49,9 @@ pub(super) struct Matcher<'a> {
     layers: Option<Layers>,
     /// What is kept of events of each signature, and of which of them.
     kept: Vec<(Kept, Matters)>,
+    /// By signature, whether all its events matter and nothing else is kept of them: a byte each, since it is looked up for
+    /// every event.
+    is_plain: Vec<bool>,
     pub(super) scatter: Scatter,
     sieve: Sieve,
     /// What waits for its profiles to be read.
@@ -130,8 +137,8 @@ impl<'a> Matcher<'a> {
         let automata = Automata::new(&table.terms, &table.signatures);
         let layers = Some(Layers::new(&automata, table.n_early));
         let keys = Coded::default();
-        let (pending, read) = (Pending::default(), Read::default());
-        Ok(Self { table, classes, keys, automata, layers, kept: vec![], scatter, sieve, pending, read })
+        let (pending, read, kept, is_plain) = (Pending::default(), Read::default(), vec![], vec![]);
+        Ok(Self { table, classes, keys, automata, layers, kept, is_plain, scatter, sieve, pending, read })
     }
 
     /// Reads the columns that decide whether a row matters; `known` stands for the times of all rows, if they are not
@@ -335,6 +342,16 @@ impl<'a> Matcher<'a> {
         }
         let mut found: Vec<u32> = vec![];
         for (row, &time) in alive.times.iter().enumerate() {
+            if row % AHEAD == 0
+                && let (Owners::Known(_, ordinals), true) = (owners, self.sieve.is_open())
+            {
+                let ahead = row..n.min(row + AHEAD);
+                for (ordinal, row) in ordinals[ahead.clone()].iter().zip(ahead) {
+                    if let [(SIGNED, signature)] = &alive.states[alive.states_of(row)] {
+                        self.sieve.touch(*ordinal, *signature);
+                    }
+                }
+            }
             let ordinal = match owners {
                 Owners::Known(_, ordinals) if ordinals[row] == NOBODY => continue,
                 Owners::Known(_, ordinals) => Some(ordinals[row]),
@@ -387,7 +404,12 @@ impl<'a> Matcher<'a> {
     ) {
         while self.kept.len() <= signature as usize {
             let (atoms, terms) = (self.table.signatures.atoms(small(self.kept.len())), &self.table.terms);
-            self.kept.push((terms.kept(&atoms), terms.matters(&atoms)));
+            let (kept, matters) = (terms.kept(&atoms), terms.matters(&atoms));
+            self.is_plain.push(kept.len() == 0 && matters == Matters::All);
+            self.kept.push((kept, matters));
+        }
+        if let (Some(ordinal), true) = (ordinal, self.is_plain[signature as usize]) {
+            return self.scatter.push(ordinal, time, signature, std::iter::empty());
         }
         let (kept, matters) = &self.kept[signature as usize];
         if let (Some(ordinal), false) = (ordinal, *matters == Matters::All)

@@ -76,7 +76,7 @@ impl Partition {
             let own = &mut events[offsets[profile] as usize..offsets[profile + 1] as usize];
             // Files are nearly in the order of time.
             if !own.is_sorted_by_key(|event| event.time) {
-                own.sort_by_key(|event| event.time);
+                own.sort_unstable_by_key(|event| event.time);
             }
         }
         Ok(())

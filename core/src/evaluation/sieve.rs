@@ -71,6 +71,19 @@ impl Sieve {
         self.reservation.free();
     }
 
+    /// Whether anything is held back.
+    pub(super) fn is_open(&self) -> bool {
+        self.n_tables > 0
+    }
+
+    /// Looks at what is known of a profile's events, so that it is near when the next one comes.
+    #[inline]
+    pub(super) fn touch(&self, ordinal: u32, signature: u32) {
+        let Some(mesh) = self.meshes.get(signature as usize) else { return };
+        let at = ordinal as usize;
+        std::hint::black_box((mesh.first.get(at).copied(), mesh.last.get(at).copied()));
+    }
+
     /// Whether an event is held back, since it is not known yet whether it is the first or the last one.
     #[inline]
     pub(super) fn holds_back(&mut self, ordinal: u32, time: i64, signature: u32, matters: Matters) -> bool {
