@@ -191,6 +191,8 @@ impl LiveSegment {
         let filters = args.filters().unwrap_or_default();
         if filters.is_empty()
             && let Some((tables, prepared)) = Box::pin(self.scope.segment_program(&self.name)).await?
+            // A few members by their attributes are found before all profiles have been read.
+            && (limit.is_none() || prepared.reads_events())
         {
             let schema = match projection {
                 Some(columns) => Arc::new(self.schema.project(columns)?),

@@ -306,6 +306,11 @@ impl Prepared {
         self.evaluation.rules.iter().map(|rule| rule.at)
     }
 
+    /// Whether any event table is read.
+    pub fn reads_events(&self) -> bool {
+        !self.evaluation.tables.is_empty()
+    }
+
     /// The program in a few words.
     pub(super) fn summary(&self) -> String {
         let Evaluation { rules, leaves, tables, .. } = &*self.evaluation;
