@@ -98,6 +98,17 @@ pub struct Literal {
 }
 
 impl Questions {
+    /// The place of each literal among those of its subject.
+    pub fn places(&self) -> Vec<u32> {
+        let mut counts = vec![0; self.subjects.len()];
+        let place = |literal: &Literal| {
+            let next = &mut counts[literal.subject];
+            *next += 1;
+            *next - 1
+        };
+        self.literals.iter().map(place).collect()
+    }
+
     /// The position of a literal, which is new or known.
     pub(super) fn literal(&mut self, of: Of, test: Test, want: Want) -> usize {
         let subjects = &mut self.subjects;

@@ -33,13 +33,7 @@ impl Prepared {
         let time_type = time_type.map_err(|error| bug!("timestamps: {error}"))?.data_type().clone();
         let until = if self.program.as_of { Some(last_tick(self.program.now, &time_type)?) } else { None };
         let questions = &table.questions;
-        // Literals by subject, in their order among the subject's.
-        let mut position = vec![];
-        let mut counts = vec![0_u32; questions.subjects.len()];
-        for literal in &questions.literals {
-            position.push(counts[literal.subject]);
-            counts[literal.subject] += 1;
-        }
+        let position = questions.places();
         let channels = self.channels(at, bound)?;
         let (uses, edges) = atom_uses(&self.evaluation, at, &channels);
         // What most terms ask about is read first: most rows end there.

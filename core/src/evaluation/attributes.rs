@@ -34,21 +34,15 @@ struct AttributeLeaf {
 impl Attributes {
     /// `classes` holds for each subject the class of each profile, `of` what the classes are.
     pub(super) fn new(evaluation: &Evaluation, classes: Vec<ArrayRef>, of: &[Classes]) -> Self {
-        // The literals of each subject in their order, as the classes know them.
         let questions = &evaluation.profiles;
-        let mut position = vec![];
-        let mut counts = vec![0_usize; questions.subjects.len()];
-        for literal in &questions.literals {
-            position.push(counts[literal.subject]);
-            counts[literal.subject] += 1;
-        }
+        let position = questions.places();
         let mut leaves = vec![];
         for (leaf, fact) in evaluation.leaves.iter().enumerate() {
             let Leaf::Attribute(literal) = fact else { continue };
             let subject = questions.literals[*literal].subject;
             let mut runs: Vec<(usize, usize)> = vec![];
             for class in 0..of[subject].len() {
-                if of[subject].holds(small(class), position[*literal]) {
+                if of[subject].holds(small(class), position[*literal] as usize) {
                     match runs.last_mut() {
                         Some((_, end)) if *end == class => *end += 1,
                         _ => runs.push((class, class + 1)),

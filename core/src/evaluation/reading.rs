@@ -132,9 +132,11 @@ impl Reading<'_> {
                 }
                 Ok(())
             }
-            Rows::Files(files) if reader.suspects.is_some() => self.skipping(files, &files.pieces[at]).await,
             Rows::Files(files) => {
                 let piece = &files.pieces[at];
+                if let Some(suspects) = &reader.suspects {
+                    return self.skipping(files, piece, suspects).await;
+                }
                 let (mut batches, _) = files.read(piece, &reader.columns(), None).await?;
                 while let Some(batch) = files.next(piece, &mut batches)? {
                     self.whole(&batch)?;
@@ -147,20 +149,20 @@ impl Reading<'_> {
 
     /// Keeps what is wanted of a batch of all columns.
     fn whole(&mut self, batch: &RecordBatch) -> Result<()> {
-        if self.reader.suspects.is_none() {
+        let Some(suspects) = &self.reader.suspects else {
             return self.keep(batch, &(0..small(batch.num_rows())).collect::<Vec<_>>(), None);
-        }
-        let decided = self.decide(batch)?;
+        };
+        let decided = self.decide(batch, suspects)?;
         self.keep(batch, &decided.rows, Some(decided.classes))
     }
 
     /// Reads the columns of a piece that decide which rows may be wanted, then the others of those rows.
-    async fn skipping(&mut self, files: &Files, piece: &Piece) -> Result<()> {
+    async fn skipping(&mut self, files: &Files, piece: &Piece, suspects: &Suspects) -> Result<()> {
         let reader = self.reader;
         let (mut batches, _) = files.read(piece, &paths(&reader.deciding), None).await?;
         let (mut decided, mut n_left) = (vec![], 0);
         while let Some(batch) = files.next(piece, &mut batches)? {
-            let of_batch = self.decide(&batch)?;
+            let of_batch = self.decide(&batch, suspects)?;
             n_left += of_batch.rows.len();
             decided.push(of_batch);
             tokio::task::yield_now().await;
@@ -199,12 +201,9 @@ impl Reading<'_> {
     }
 
     /// Finds the classes of a batch's rows, and which of them may be wanted.
-    fn decide(&mut self, batch: &RecordBatch) -> Result<Decided> {
+    fn decide(&mut self, batch: &RecordBatch, suspects: &Suspects) -> Result<Decided> {
         let (n_rows, mut classes) = (batch.num_rows(), self.classes_of(batch)?);
-        let rows = match &self.reader.suspects {
-            None => (0..small(n_rows)).collect(),
-            Some(suspects) => suspects.rows(&classes, &self.classes, n_rows),
-        };
+        let rows = suspects.rows(&classes, &self.classes, n_rows);
         for classes in &mut classes {
             *classes = some(classes, &rows)?;
         }
