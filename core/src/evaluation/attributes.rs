@@ -100,15 +100,16 @@ pub(super) struct Suspects {
 }
 
 impl Suspects {
-    /// `None` where attributes exclude nobody, or where some are computed, which may fail for profiles that nobody asks
-    /// about.
+    /// `None` where attributes exclude nobody.
     pub(super) fn new(evaluation: &Arc<Evaluation>) -> Option<Self> {
-        if evaluation.profiles.subjects.iter().any(|subject| matches!(subject.of, Of::Row(_))) {
-            return None;
-        }
         let is_attribute = |leaf: usize| matches!(evaluation.leaves[leaf], Leaf::Attribute(_));
         let tree = Tree::any(evaluation.trees().map(|tree| tree.relaxed(&is_attribute)));
         (tree != Tree::Constant(true)).then(|| Self { evaluation: Arc::clone(evaluation), tree })
+    }
+
+    /// Whether something has to be computed to tell, which may fail for rows that nobody asks about.
+    pub(super) fn are_computed(&self) -> bool {
+        self.evaluation.profiles.subjects.iter().any(|subject| matches!(subject.of, Of::Row(_)))
     }
 
     /// Which rows of a batch they are, given the classes of each subject's values.

@@ -1,8 +1,9 @@
 //! Parquet files read row group by row group, or, where these are few, by pieces of them: first the columns that decide which rows matter, then the others of
 //! those rows alone. Strings that a file keeps as dictionary codes stay codes.
 
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
@@ -28,9 +29,11 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use hashbrown::{HashMap, HashSet};
+use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 use tokio::sync::OnceCell;
+use url::Url;
 
 use crate::bug;
 use crate::compile::is_text;
@@ -57,6 +60,8 @@ pub(super) const SPARSE: usize = 64;
 #[derive(Debug)]
 pub(super) struct Files {
     store: Arc<dyn ObjectStore>,
+    /// The local file system, if it is that which holds them.
+    disk: Option<LocalFileSystem>,
     files: Vec<File>,
     /// The row groups that may hold events within the widest window, or pieces of them.
     pub(super) pieces: Vec<Piece>,
@@ -88,6 +93,8 @@ struct File {
     partition: usize,
     metadata: Arc<ParquetMetaData>,
     schema: SchemaRef,
+    /// How each row group is read, once one is.
+    groups: Vec<OnceLock<ArrowReaderMetadata>>,
 }
 
 /// Bytes of a file that were fetched.
@@ -111,6 +118,7 @@ impl Files {
         let config = scan.and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>());
         let Some(config) = config.filter(|config| is_plain(config)) else { return Ok(None) };
         let store = runtime.object_store(&config.object_store_url)?;
+        let is_local = Url::parse(config.object_store_url.as_str()).is_ok_and(|url| url.scheme() == "file");
         let cache = runtime.cache_manager.get_file_metadata_cache();
         let (mut files, mut seen, mut reading) = (vec![], HashSet::new(), JoinSet::new());
         for (partition, group) in config.file_groups.iter().enumerate() {
@@ -146,7 +154,20 @@ impl Files {
                 }
             }
         }
-        Ok(Some(Self { store, files, pieces, shared: Mutex::default() }))
+        let disk = is_local.then(LocalFileSystem::new);
+        Ok(Some(Self { store, disk, files, pieces, shared: Mutex::default() }))
+    }
+
+    /// Whether a column is known to be NULL nowhere.
+    pub(super) fn all_have(&self, column: &str) -> bool {
+        self.pieces.iter().all(|piece| {
+            let chunks = self.files[piece.file].metadata.row_group(piece.group).columns();
+            let chunk = chunks.iter().find(|chunk| chunk.column_path().parts() == [column]);
+            chunk.is_some_and(|chunk| {
+                let n_nulls = chunk.statistics().and_then(|statistics| statistics.null_count_opt());
+                chunk.column_descr().max_def_level() == 0 || n_nulls == Some(0)
+            })
+        })
     }
 
     /// Cuts row groups into pieces where there are fewer of them than threads.
@@ -176,11 +197,8 @@ impl Files {
         let own_rows =
             || RowSelection::from_consecutive_ranges(std::iter::once(piece.rows.clone()), piece.rows.end);
         let selection = selection.or_else(|| piece.is_part.then(own_rows));
-        let failed = |error| broken(&file.path, error);
         let own = file.metadata.row_group(group);
-        let schema = file.reading(group);
-        let options = ArrowReaderOptions::new().with_schema(schema);
-        let metadata = ArrowReaderMetadata::try_new(Arc::clone(&file.metadata), options).map_err(failed)?;
+        let metadata = file.reading(group)?;
         let leaves = metadata.parquet_schema().columns().iter().enumerate();
         let is_read = |leaf: &ColumnDescPtr| columns.iter().any(|path| leaf.path().parts().starts_with(path));
         let leaves: Vec<usize> = leaves.filter(|(_, leaf)| is_read(leaf)).map(|(at, _)| at).collect();
@@ -221,7 +239,7 @@ impl Files {
         if let Some(selection) = selection {
             builder = builder.with_row_selection(selection);
         }
-        Ok((builder.build().map_err(failed)?, bytes))
+        Ok((builder.build().map_err(|error| broken(&file.path, error))?, bytes))
     }
 
     fn shared(&self, of: Columns) -> Arc<OnceCell<Fetched>> {
@@ -229,11 +247,28 @@ impl Files {
     }
 
     async fn fetch(&self, file: &File, ranges: &[Range<u64>]) -> Result<Fetched> {
-        let parts = self.store.get_ranges(&file.path, ranges).await;
-        let parts = parts.map_err(from_object_store)?;
+        let parts = match self.read_here(file, ranges) {
+            Some(parts) => parts,
+            None => self.store.get_ranges(&file.path, ranges).await.map_err(from_object_store)?,
+        };
         let parts: Vec<(u64, Bytes)> = ranges.iter().map(|range| range.start).zip(parts).collect();
         let length = parts.iter().map(|(start, part)| start + part.len() as u64).max().unwrap_or_default();
         Ok(Fetched { length, parts })
+    }
+
+    /// Reads from a local disk in this thread: having another one do it, and being woken by it, takes longer than copying
+    /// what the system has in memory. `None` where that fails, which the store can say more about.
+    fn read_here(&self, file: &File, ranges: &[Range<u64>]) -> Option<Vec<Bytes>> {
+        let path = self.disk.as_ref()?.path_to_filesystem(&file.path).ok()?;
+        let mut source = std::fs::File::open(path).ok()?;
+        let read = |range: &Range<u64>| {
+            let length = usize::try_from(range.end - range.start).ok()?;
+            let mut bytes = Vec::with_capacity(length);
+            source.seek(SeekFrom::Start(range.start)).ok()?;
+            source.by_ref().take(range.end - range.start).read_to_end(&mut bytes).ok()?;
+            (bytes.len() == length).then(|| bytes.into())
+        };
+        ranges.iter().map(read).collect()
     }
 
     /// The next batch of a reader over a piece.
@@ -282,7 +317,9 @@ impl File {
         let own = ArrowReaderMetadata::try_new(Arc::clone(&metadata), ArrowReaderOptions::new())
             .map_err(|error| broken(&object.location, error))?;
         let schema = Arc::clone(own.schema());
-        Ok(Self { path: object.location, partition, metadata, schema })
+        let mut groups = vec![];
+        groups.resize_with(metadata.num_row_groups(), OnceLock::new);
+        Ok(Self { path: object.location, partition, metadata, schema, groups })
     }
 
     /// The first and the last time of each row group, where the file says and all its events have one: those without
@@ -306,11 +343,19 @@ impl File {
         Ok((0..groups.len()).map(|at| known(at).then(|| (firsts[at], lasts[at]))).collect())
     }
 
-    /// The schema to read a row group by: texts as codes where all pages hold codes, else as views.
-    fn reading(&self, group: usize) -> SchemaRef {
+    /// How a row group is read: texts as codes where all pages hold codes, else as views.
+    fn reading(&self, group: usize) -> Result<ArrowReaderMetadata> {
+        let known = &self.groups[group];
+        if let Some(reading) = known.get() {
+            return Ok(reading.clone());
+        }
         let group = self.metadata.row_group(group);
         let fields = self.schema.fields().iter().map(|field| reading(field, group, &mut vec![]));
-        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let options = ArrowReaderOptions::new().with_schema(schema);
+        let reading = ArrowReaderMetadata::try_new(Arc::clone(&self.metadata), options)
+            .map_err(|error| broken(&self.path, error))?;
+        Ok(known.get_or_init(|| reading).clone())
     }
 }
 

@@ -97,6 +97,8 @@ impl Prepared {
         let paths: Vec<&[String]> = others.iter().chain(&deciding).map(|path| &path[..]).collect();
         let n_threads = state.config().target_partitions();
         let rows = Rows::of(plan, &schema, &paths, None, n_threads, state.runtime_env()).await?;
+        // Nobody asks about rows without a key.
+        let suspects = suspects.filter(|suspects| !suspects.are_computed() || rows.all_have(&declared.key));
         let reader = Arc::new(ProfileReader {
             rows,
             deciding,

@@ -71,6 +71,8 @@ impl Prepared {
         // Who is not wanted counts all the same where profiles are ordered.
         let few = asked.members_only && !asked.orphans && self.evaluation.ranks.is_empty();
         let suspects = few.then(|| Suspects::new(&self.evaluation)).flatten();
+        // After the events nobody asks about profiles without any.
+        let suspects = suspects.filter(|suspects| first != First::Events || !suspects.are_computed());
         let everyone = Everyone::new(self.open_profiles(tables, buckets, suspects).await?);
         let evaluation = Arc::clone(&self.evaluation);
         let counted = evaluation.rules.iter().flat_map(|rule| {

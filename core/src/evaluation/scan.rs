@@ -99,6 +99,11 @@ impl Rows {
         })
     }
 
+    /// Whether a column is known to be NULL nowhere.
+    pub(super) fn all_have(&self, column: &str) -> bool {
+        matches!(self, Self::Files(files) if files.all_have(column))
+    }
+
     pub(super) fn n_parts(&self) -> usize {
         match self {
             Self::Files(files) => files.pieces.len(),
