@@ -2,14 +2,12 @@
 
 use std::hash::BuildHasher;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arrow::array::{
     Array, ArrayData, ArrayRef, AsArray, Int64Array, LargeStringArray, StringViewArray, UInt32Array,
-    new_empty_array,
 };
-use arrow::compute::{cast, concat, take};
+use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Int64Type};
 use hashbrown::{DefaultHashBuilder, HashSet};
 
@@ -112,24 +110,18 @@ impl Texts {
 }
 
 impl Kept {
-    /// Keys of a batch in this form; none is NULL.
-    pub(super) fn part(keys: &ArrayRef) -> Result<ArrayRef> {
-        if form(keys.data_type()) == Some(true) {
-            cast(keys, &DataType::LargeUtf8).map_err(|error| bug!("keys: {error}"))
-        } else {
-            Ok(Arc::new(as_numbers(keys)?))
-        }
+    /// What keys of a type are kept as.
+    pub(super) fn form(data_type: &DataType) -> DataType {
+        if form(data_type) == Some(true) { DataType::LargeUtf8 } else { DataType::Int64 }
     }
 
-    /// The keys of a profile table, of this type, in their parts.
-    pub(super) fn new(parts: Vec<ArrayRef>, data_type: &DataType) -> Result<Self> {
-        let array = if parts.is_empty() {
-            Self::part(&new_empty_array(data_type))?
-        } else {
-            let parts: Vec<&dyn Array> = parts.iter().map(|part| &**part).collect();
-            concat(&parts).map_err(|error| bug!("profile keys of two types: {error}"))?
-        };
-        drop(parts);
+    /// Keys of a batch in this form; none is NULL.
+    pub(super) fn part(keys: &ArrayRef) -> Result<ArrayRef> {
+        cast(keys, &Self::form(keys.data_type())).map_err(|error| bug!("keys: {error}"))
+    }
+
+    /// Keys that have this form.
+    pub(super) fn new(array: ArrayRef) -> Result<Self> {
         if array.len() > UNKNOWN as usize {
             return Err(Error::new(Kind::Resource, "more than 4,294,967,294 profiles in one store"));
         }
@@ -149,15 +141,6 @@ impl Kept {
     /// The bytes that they take.
     pub(super) fn memory(&self) -> usize {
         self.as_array().get_array_memory_size()
-    }
-
-    /// The keys in another order.
-    pub(super) fn ordered(&self, order: &UInt32Array) -> Result<Self> {
-        let ordered = take(self.as_array(), order, None).map_err(|error| bug!("keys: {error}"))?;
-        Ok(match self {
-            Self::Text(_) => Self::Text(Texts::new(ordered.as_string::<i64>().clone())),
-            Self::Number(_) => Self::Number(ordered.as_primitive::<Int64Type>().clone()),
-        })
     }
 
     /// Some of the keys.

@@ -1,7 +1,6 @@
 //! Parquet files read row group by row group, or, where these are few, by pieces of them: first the columns that decide which rows matter, then the others of
 //! those rows alone. Strings that a file keeps as dictionary codes stay codes.
 
-use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -29,11 +28,9 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use hashbrown::{HashMap, HashSet};
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 use tokio::sync::OnceCell;
-use url::Url;
 
 use crate::bug;
 use crate::compile::is_text;
@@ -60,8 +57,6 @@ pub(super) const SPARSE: usize = 64;
 #[derive(Debug)]
 pub(super) struct Files {
     store: Arc<dyn ObjectStore>,
-    /// The local file system, if it is that which holds them.
-    disk: Option<LocalFileSystem>,
     files: Vec<File>,
     /// The row groups that may hold events within the widest window, or pieces of them.
     pub(super) pieces: Vec<Piece>,
@@ -118,7 +113,6 @@ impl Files {
         let config = scan.and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>());
         let Some(config) = config.filter(|config| is_plain(config)) else { return Ok(None) };
         let store = runtime.object_store(&config.object_store_url)?;
-        let is_local = Url::parse(config.object_store_url.as_str()).is_ok_and(|url| url.scheme() == "file");
         let cache = runtime.cache_manager.get_file_metadata_cache();
         let (mut files, mut seen, mut reading) = (vec![], HashSet::new(), JoinSet::new());
         for (partition, group) in config.file_groups.iter().enumerate() {
@@ -154,8 +148,7 @@ impl Files {
                 }
             }
         }
-        let disk = is_local.then(LocalFileSystem::new);
-        Ok(Some(Self { store, disk, files, pieces, shared: Mutex::default() }))
+        Ok(Some(Self { store, files, pieces, shared: Mutex::default() }))
     }
 
     /// Whether a column is known to be NULL nowhere.
@@ -247,28 +240,11 @@ impl Files {
     }
 
     async fn fetch(&self, file: &File, ranges: &[Range<u64>]) -> Result<Fetched> {
-        let parts = match self.read_here(file, ranges) {
-            Some(parts) => parts,
-            None => self.store.get_ranges(&file.path, ranges).await.map_err(from_object_store)?,
-        };
+        let parts = self.store.get_ranges(&file.path, ranges).await;
+        let parts = parts.map_err(from_object_store)?;
         let parts: Vec<(u64, Bytes)> = ranges.iter().map(|range| range.start).zip(parts).collect();
         let length = parts.iter().map(|(start, part)| start + part.len() as u64).max().unwrap_or_default();
         Ok(Fetched { length, parts })
-    }
-
-    /// Reads from a local disk in this thread: having another one do it, and being woken by it, takes longer than copying
-    /// what the system has in memory. `None` where that fails, which the store can say more about.
-    fn read_here(&self, file: &File, ranges: &[Range<u64>]) -> Option<Vec<Bytes>> {
-        let path = self.disk.as_ref()?.path_to_filesystem(&file.path).ok()?;
-        let mut source = std::fs::File::open(path).ok()?;
-        let read = |range: &Range<u64>| {
-            let length = usize::try_from(range.end - range.start).ok()?;
-            let mut bytes = Vec::with_capacity(length);
-            source.seek(SeekFrom::Start(range.start)).ok()?;
-            source.by_ref().take(range.end - range.start).read_to_end(&mut bytes).ok()?;
-            (bytes.len() == length).then(|| bytes.into())
-        };
-        ranges.iter().map(read).collect()
     }
 
     /// The next batch of a reader over a piece.

@@ -25,7 +25,7 @@ use super::pending::{self, Pending};
 use super::prepare::Prepared;
 use super::reading::{ProfileReader, joined};
 use super::scan::Rows;
-use super::shard::{Profiles, Shard, by_bucket, ordered};
+use super::shard::{Profiles, Shard, by_bucket};
 use super::{Buckets, Tables};
 
 impl Prepared {
@@ -166,23 +166,20 @@ impl ProfileScan {
             keys.push(part.keys);
             classes.iter_mut().zip(part.classes).for_each(|(all, part)| all.push(part));
             kept.iter_mut().zip(part.kept).for_each(|(all, part)| all.push(part));
-            buckets.extend(part.buckets);
+            buckets.push(part.buckets);
             found.extend(part.found);
             null_keys += part.null_keys;
         }
-        let mut keys = Kept::new(keys, &self.key_type)?;
         let (order, starts) = match self.reader.buckets {
-            None => (None, vec![0, keys.len()]),
+            None => (None, None),
             Some(of) => {
                 let (order, starts) = by_bucket(&buckets, of.n)?;
-                keys = keys.ordered(&order)?;
-                (Some(order), starts)
+                (Some(order), Some(starts))
             }
         };
-        let whole = |parts: Vec<ArrayRef>, none: &DataType| {
-            let whole = joined(parts, none)?;
-            order.as_ref().map_or(Ok(Arc::clone(&whole)), |order| ordered(&whole, order))
-        };
+        let whole = |parts: Vec<ArrayRef>, none: &DataType| joined(parts, order.as_deref(), none);
+        let keys = Kept::new(whole(keys, &Kept::form(&self.key_type))?)?;
+        let starts = starts.unwrap_or_else(|| vec![0, keys.len()]);
         let mut of_subject = vec![];
         for parts in classes {
             of_subject.push(whole(parts, &DataType::UInt8)?);
@@ -247,7 +244,8 @@ impl Everyone {
         n_threads: usize,
     ) -> Result<Keys> {
         let keys = waiting.flat_map(Pending::keys).cloned().collect();
-        Ok(Keys::any(Kept::new(keys, &self.scan.key_type)?, n_threads).0)
+        let keys = joined(keys, None, &Kept::form(&self.scan.key_type))?;
+        Ok(Keys::any(Kept::new(keys)?, n_threads).0)
     }
 
     /// The profiles.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, new_empty_array};
-use arrow::compute::{cast, concat, take, take_record_batch};
+use arrow::compute::{cast, concat, interleave, take, take_record_batch};
 use arrow::datatypes::{DataType, SchemaRef, UInt32Type};
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryReservation;
@@ -186,7 +186,7 @@ impl Reading<'_> {
         let mut classes = vec![];
         for subject in 0..self.classes.len() {
             let parts = decided.iter().map(|decided| Arc::clone(&decided.classes[subject])).collect();
-            classes.push(joined(parts, &DataType::UInt8)?);
+            classes.push(joined(parts, None, &DataType::UInt8)?);
         }
         let (mut batches, _) = files.read(piece, &others, Some(selected.into())).await?;
         let mut done = 0;
@@ -336,8 +336,13 @@ fn some(column: &ArrayRef, rows: &[u32]) -> Result<ArrayRef> {
     take(column, &UInt32Array::from(rows.to_vec()), None).map_err(|error| bug!("profile columns: {error}"))
 }
 
-/// The parts of a column behind each other, as the widest of their types; where there are none, none of a type.
-pub(super) fn joined(mut parts: Vec<ArrayRef>, none: &DataType) -> Result<ArrayRef> {
+/// The parts of a column behind each other, or in an order of parts and their rows, as the widest of their types; where there
+/// are none, none of a type.
+pub(super) fn joined(
+    mut parts: Vec<ArrayRef>,
+    order: Option<&[(usize, usize)]>,
+    none: &DataType,
+) -> Result<ArrayRef> {
     let widest = parts.iter().map(|part| part.data_type()).max_by_key(|of| of.primitive_width());
     let Some(widest) = widest.cloned() else { return Ok(new_empty_array(none)) };
     for part in &mut parts {
@@ -346,5 +351,9 @@ pub(super) fn joined(mut parts: Vec<ArrayRef>, none: &DataType) -> Result<ArrayR
         }
     }
     let parts: Vec<&dyn Array> = parts.iter().map(|part| &**part).collect();
-    concat(&parts).map_err(|error| bug!("profile columns: {error}"))
+    let joined = match order {
+        None => concat(&parts),
+        Some(order) => interleave(&parts, order),
+    };
+    joined.map_err(|error| bug!("profile columns: {error}"))
 }

@@ -5,8 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, UInt32Array};
-use arrow::compute::take;
+use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use hashbrown::HashMap;
@@ -15,7 +14,6 @@ use crate::bug;
 use crate::error::{Error, Result};
 
 use super::attributes::Attributes;
-use super::bits::small;
 use super::keys::{Kept, Keys, repeated};
 use super::scatter::PROFILES;
 
@@ -109,11 +107,11 @@ impl Shard {
     }
 }
 
-/// Puts profiles in the order of their buckets: the positions in that order, and where each bucket begins and the last
-/// one ends.
-pub(super) fn by_bucket(buckets: &[u32], n_buckets: usize) -> Result<(UInt32Array, Vec<usize>)> {
+/// Puts profiles in the order of their buckets, which are given part by part: in that order the part of each and its place
+/// there, and where each bucket begins and the last one ends.
+pub(super) fn by_bucket(parts: &[Vec<u32>], n_buckets: usize) -> Result<(Vec<(usize, usize)>, Vec<usize>)> {
     let mut starts = vec![0; n_buckets + 1];
-    for bucket in buckets {
+    for bucket in parts.iter().flatten() {
         let after =
             starts.get_mut(*bucket as usize + 1).ok_or_else(|| bug!("bucket {bucket} of {n_buckets}"))?;
         *after += 1;
@@ -121,18 +119,15 @@ pub(super) fn by_bucket(buckets: &[u32], n_buckets: usize) -> Result<(UInt32Arra
     for bucket in 0..n_buckets {
         starts[bucket + 1] += starts[bucket];
     }
-    let (mut next, mut order) = (starts.clone(), vec![0; buckets.len()]);
-    for (at, bucket) in buckets.iter().enumerate() {
-        let place = &mut next[*bucket as usize];
-        order[*place] = small(at);
-        *place += 1;
+    let (mut next, mut order) = (starts.clone(), vec![(0, 0); starts[n_buckets]]);
+    for (part, buckets) in parts.iter().enumerate() {
+        for (at, bucket) in buckets.iter().enumerate() {
+            let place = &mut next[*bucket as usize];
+            order[*place] = (part, at);
+            *place += 1;
+        }
     }
-    Ok((UInt32Array::from(order), starts))
-}
-
-/// Rows of a column in another order.
-pub(super) fn ordered(column: &dyn Array, order: &UInt32Array) -> Result<ArrayRef> {
-    take(column, order, None).map_err(|error| bug!("profiles in the order of their buckets: {error}"))
+    Ok((order, starts))
 }
 
 #[cfg(test)]
@@ -141,9 +136,9 @@ mod tests {
 
     #[test]
     fn profiles_keep_their_order_within_a_bucket() {
-        let (order, starts) = by_bucket(&[2, 0, 2, 3, 0], 5).unwrap();
-        assert_eq!(order.values(), &[1, 4, 0, 2, 3]);
+        let (order, starts) = by_bucket(&[vec![2, 0, 2], vec![], vec![3, 0]], 5).unwrap();
+        assert_eq!(order, [(0, 1), (2, 1), (0, 0), (0, 2), (2, 0)]);
         assert_eq!(starts, [0, 2, 2, 4, 5, 5]);
-        assert!(by_bucket(&[5], 5).is_err());
+        assert!(by_bucket(&[vec![5]], 5).is_err());
     }
 }

@@ -14,7 +14,7 @@ use url::{Position, Url};
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::error::{Result, from_object_store};
 
-use super::local;
+use super::disk::Disk;
 use super::named::Named;
 
 /// The schemes that [`create`] knows.
@@ -26,7 +26,7 @@ pub(super) fn create(url: &Url) -> Result<Arc<dyn ObjectStore>> {
     // The builders take the bucket, account and region from the URL, the rest from the environment.
     let place = &url[..Position::BeforePath];
     let made: Result<Arc<dyn ObjectStore>, object_store::Error> = match url.scheme() {
-        "file" => return Ok(local()),
+        "file" => return Ok(Arc::new(Disk::new())),
         // One a process: what is kept at `memory:///` lives as long as it.
         "memory" => return Ok(Arc::new(InMemory::new())),
         "s3" | "s3a" => AmazonS3Builder::from_env()

@@ -5,6 +5,7 @@
 //! commit of a process uses the same ones. This module knows nothing of tables or formats.
 
 mod create;
+mod disk;
 mod location;
 mod name;
 mod named;
@@ -16,7 +17,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use datafusion::error::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
 use url::{Position, Url};
 
 use crate::error::Result;
@@ -83,14 +83,10 @@ fn authority(url: &Url) -> &str {
     &url[..Position::BeforePath]
 }
 
-/// The local file system, which needs no settings.
-fn local() -> Arc<dyn ObjectStore> {
-    // Deleting the last file of a folder leaves the folder: another writer may be about to use it.
-    Arc::new(LocalFileSystem::new())
-}
-
 #[cfg(test)]
 mod tests {
+    use object_store::memory::InMemory;
+
     use super::*;
     use crate::diagnostic::Kind;
 
@@ -120,7 +116,7 @@ mod tests {
         let stores = Stores::new();
         let url = Url::parse("delta-rs://log/").unwrap();
         assert!(stores.get_store(&url).is_err());
-        assert!(stores.register_store(&url, local()).is_none());
+        assert!(stores.register_store(&url, Arc::new(InMemory::new())).is_none());
         assert!(stores.get_store(&url).is_ok());
         assert!(stores.deregister_store(&url).is_ok());
         assert!(stores.get_store(&url).is_err());
