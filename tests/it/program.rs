@@ -542,3 +542,25 @@ async fn of_structs_only_the_fields_that_matter_are_fetched() {
     let name = fetched(&session, "times(web['page']['name'] = 'buy') >= 1").await;
     assert!(name * 3 < note * 2, "{name} {note}");
 }
+
+#[tokio::test]
+async fn events_without_a_key_are_nobodys() {
+    let session = open(Options::default()).await;
+    run(
+        &session,
+        "CREATE TABLE profiles AS VALUES ('', 1), ('a', 2), ('b', 3);
+         CREATE TABLE events AS VALUES (NULL, TIMESTAMP '2026-06-01T00:00:00Z', 'buy'),
+             ('a', TIMESTAMP '2026-06-01T00:00:00Z', 'buy'), (NULL, TIMESTAMP '2026-06-02T00:00:00Z', 'buy'),
+             ('a', TIMESTAMP '2026-06-02T00:00:00Z', 'buy'), ('c', TIMESTAMP '2026-06-02T00:00:00Z', 'buy');
+         CREATE PROFILE STORE world PROFILES profiles KEY (column1) EVENTS events KEY (column1) TIMESTAMP (column2);
+         CREATE SEGMENT buyers AS times(column3 = 'buy') >= 2",
+    )
+    .await
+    .unwrap();
+    let members = async || first_column(&run(&session, "SELECT column1 FROM segment.buyers").await.unwrap());
+    assert_eq!(members().await, ["a"]);
+    let own = "INSERT INTO events VALUES ('', TIMESTAMP '2026-06-03T00:00:00Z', 'buy'),
+         ('', TIMESTAMP '2026-06-04T00:00:00Z', 'buy')";
+    run(&session, own).await.unwrap();
+    assert_eq!(members().await, ["", "a"]);
+}

@@ -201,12 +201,13 @@ fn form(data_type: &DataType) -> Option<bool> {
 impl Keys {
     /// Finds keys again by their position. Refuses a key that stands twice.
     pub(super) fn new(kept: Kept, n_threads: usize) -> std::result::Result<Self, Repeated> {
-        let (keys, is_repeated) = Self::any(kept, n_threads);
-        if is_repeated { Err(keys.repeated()) } else { Ok(keys) }
+        let (keys, places) = Self::any(kept, n_threads);
+        let is_own = |(at, place): (u32, &u32)| at == *place;
+        if (0..).zip(&places).all(is_own) { Ok(keys) } else { Err(keys.repeated()) }
     }
 
-    /// Finds keys again, those that stand more than once by one of their positions; says whether there are any.
-    pub(super) fn any(kept: Kept, n_threads: usize) -> (Self, bool) {
+    /// Finds keys again, those that stand more than once by one of their positions; with the position by which each is found.
+    pub(super) fn any(kept: Kept, n_threads: usize) -> (Self, Vec<u32>) {
         let n = kept.len();
         let capacity = Self::capacity(n);
         let mut slots = vec![];
@@ -216,21 +217,23 @@ impl Keys {
         let n_each = n.div_ceil(n_threads.max(1)).max(SERIAL);
         let mut parts = (0..n).step_by(n_each).map(|start| start..n.min(start + n_each));
         let own = parts.next().unwrap_or_default();
-        let is_repeated = std::thread::scope(|scope| {
+        let places = std::thread::scope(|scope| {
             let others: Vec<_> = parts.map(|part| scope.spawn(|| keys.insert(part))).collect();
-            let own = keys.insert(own);
-            others.into_iter().fold(own, |found, other| match other.join() {
-                Ok(other) => found || other,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
+            let mut places = keys.insert(own);
+            for other in others {
+                match other.join() {
+                    Ok(mut other) => places.append(&mut other),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            places
         });
-        (keys, is_repeated)
+        (keys, places)
     }
 
-    /// Makes some keys known; says whether one was.
-    fn insert(&self, positions: Range<usize>) -> bool {
-        let mut is_repeated = false;
-        let mut hashes = vec![];
+    /// Makes some keys known; says by which positions they are.
+    fn insert(&self, positions: Range<usize>) -> Vec<u32> {
+        let (mut places, mut hashes) = (Vec::with_capacity(positions.len()), vec![]);
         for start in positions.clone().step_by(BLOCK) {
             let block = start..positions.end.min(start + BLOCK);
             hashes.clear();
@@ -241,18 +244,19 @@ impl Keys {
             }
             for (at, hash) in block.zip(&hashes) {
                 let entry = hash & 0xffff_ffff_0000_0000 | (at as u64 + 1);
-                let mut slot = hash & self.mask;
+                let (mut slot, mut place) = (hash & self.mask, small(at));
                 // Another thread may take a slot that was free.
                 while let Err(other) = self.slot(slot).compare_exchange(0, entry, Relaxed, Relaxed) {
                     if other >> 32 == hash >> 32 && self.same(ordinal(other), at) {
-                        is_repeated = true;
+                        place = ordinal(other);
                         break;
                     }
                     slot = (slot + 1) & self.mask;
                 }
+                places.push(place);
             }
         }
-        is_repeated
+        places
     }
 
     /// What is to be said of keys that stand twice, which are there.
@@ -287,6 +291,11 @@ impl Keys {
     /// The same keys with other ordinals.
     pub(super) fn placed(self, places: Vec<u32>) -> Self {
         Self { places: Some(places), ..self }
+    }
+
+    /// The ordinal of the key at a position.
+    pub(super) fn place(&self, at: u32) -> u32 {
+        self.places.as_ref().map_or(at, |places| places.get(at as usize).copied().unwrap_or(NOBODY))
     }
 
     fn slot(&self, at: u64) -> &AtomicU64 {
@@ -350,9 +359,8 @@ impl Keys {
                 keys.iter().map(ordinal).collect()
             }
         };
-        if let Some(places) = &self.places {
-            let placed = |at: &mut u32| *at = places.get(*at as usize).copied().unwrap_or(NOBODY);
-            found.iter_mut().for_each(placed);
+        if self.places.is_some() {
+            found.iter_mut().for_each(|at| *at = self.place(*at));
         }
         Ok(found)
     }

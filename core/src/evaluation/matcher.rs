@@ -450,7 +450,7 @@ impl<'a> Matcher<'a> {
         self.sieve.begin(shard.len());
         // The same dictionary says other places in another shard.
         self.keys = Coded::default();
-        self.pending.settle(shard, &mut self.scatter)
+        self.pending.settle(shard, None, &mut self.scatter)
     }
 
     /// All events of the shard have been read.

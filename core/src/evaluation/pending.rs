@@ -3,7 +3,7 @@
 //! Where only profiles with such events can be members and these events are few, the profiles are read last, and of them
 //! only those: a table of all keys costs more than everything else that one rule needs.
 
-use arrow::array::{ArrayRef, UInt32Array};
+use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::compute::take;
 
 use crate::bug;
@@ -67,15 +67,30 @@ impl Pending {
         self.batches.iter().flat_map(|batch| &batch.keys)
     }
 
-    /// Hands the events over to the partitions of their profiles.
-    pub(super) fn settle(&mut self, shard: &Shard, scatter: &mut Scatter) -> Result<()> {
+    /// How many events there are.
+    pub(super) fn len(&self) -> usize {
+        self.batches.iter().map(|batch| batch.times.len()).sum()
+    }
+
+    /// Hands the events over to the partitions of their profiles, whose ordinals may be known.
+    pub(super) fn settle(
+        &mut self,
+        shard: &Shard,
+        known: Option<Vec<u32>>,
+        scatter: &mut Scatter,
+    ) -> Result<()> {
+        let mut known = known.map(Vec::into_iter);
         for batch in std::mem::take(&mut self.batches) {
             let Some(keys) = &batch.keys else { continue };
-            let ordinals = shard.keys.ordinals(keys, &mut Coded::default())?;
+            let ordinals = match &mut known {
+                Some(known) => known.take(keys.len()).collect(),
+                None => shard.keys.ordinals(keys, &mut Coded::default())?,
+            };
             let mut start = 0;
             for (at, ordinal) in ordinals.into_iter().enumerate() {
                 let end = batch.ends[at] as usize;
-                if ordinal != NOBODY {
+                // Where the ordinal is known, a key that is missing is taken for an empty one.
+                if ordinal != NOBODY && keys.is_valid(at) {
                     let values = batch.values[start..end].iter().copied();
                     scatter.push(ordinal, batch.times[at], batch.signatures[at], values);
                 }

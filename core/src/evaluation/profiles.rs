@@ -237,15 +237,15 @@ impl Everyone {
         self.n_pending.fetch_add(n, Relaxed) + n > self.most
     }
 
-    /// The keys of events that wait.
+    /// The keys of events that wait, and for each event the position by which its key is found.
     pub(super) fn wanted<'a>(
         &self,
         waiting: impl Iterator<Item = &'a Pending>,
         n_threads: usize,
-    ) -> Result<Keys> {
+    ) -> Result<(Keys, Vec<u32>)> {
         let keys = waiting.flat_map(Pending::keys).cloned().collect();
         let keys = joined(keys, None, &Kept::form(&self.scan.key_type))?;
-        Ok(Keys::any(Kept::new(keys)?, n_threads).0)
+        Ok(Keys::any(Kept::new(keys)?, n_threads))
     }
 
     /// The profiles.

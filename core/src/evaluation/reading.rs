@@ -23,6 +23,7 @@ use super::keys::{Coded, Kept, Keys, NOBODY};
 use super::parquet::{Files, Piece, SPARSE, Selected};
 use super::prepare::BoundQuestions;
 use super::scan::Rows;
+use super::shard::Place;
 use super::table::column;
 
 /// What all threads know of the profile table.
@@ -336,13 +337,9 @@ fn some(column: &ArrayRef, rows: &[u32]) -> Result<ArrayRef> {
     take(column, &UInt32Array::from(rows.to_vec()), None).map_err(|error| bug!("profile columns: {error}"))
 }
 
-/// The parts of a column behind each other, or in an order of parts and their rows, as the widest of their types; where there
-/// are none, none of a type.
-pub(super) fn joined(
-    mut parts: Vec<ArrayRef>,
-    order: Option<&[(usize, usize)]>,
-    none: &DataType,
-) -> Result<ArrayRef> {
+/// The parts of a column behind each other, or in an order of their rows, as the widest of their types; where there are none,
+/// none of a type.
+pub(super) fn joined(mut parts: Vec<ArrayRef>, order: Option<&[Place]>, none: &DataType) -> Result<ArrayRef> {
     let widest = parts.iter().map(|part| part.data_type()).max_by_key(|of| of.primitive_width());
     let Some(widest) = widest.cloned() else { return Ok(new_empty_array(none)) };
     for part in &mut parts {

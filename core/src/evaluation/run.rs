@@ -311,14 +311,16 @@ impl Run {
         while let Some(done) = profiles.join_next().await {
             done.map_err(|error| bug!("reading profiles: {error}"))??;
         }
-        let wanted = match self.everyone.ready() {
-            Some(_) => None,
+        let (wanted, places) = match self.everyone.ready() {
+            Some(_) => (None, None),
             None => {
                 let waiting = events.iter().flatten().filter_map(|(_, pending)| pending.as_ref());
-                Some(self.everyone.wanted(waiting, n_threads)?)
+                let (wanted, places) = self.everyone.wanted(waiting, n_threads)?;
+                (Some(wanted), Some(places))
             }
         };
         let shard = self.everyone.shard(&self.task, wanted).await?;
+        let mut ordinals = places.map(|places| places.into_iter().map(|place| shard.keys.place(place)));
         let mut counted = vec![];
         for (of_table, counting) in events.into_iter().zip(&self.finish.tables) {
             let (mut scatters, mut set) = (vec![], JoinSet::new());
@@ -328,9 +330,10 @@ impl Run {
                     continue;
                 };
                 let shard = Arc::clone(&shard);
+                let known = ordinals.as_mut().map(|ordinals| ordinals.take(pending.len()).collect());
                 set.spawn(async move {
                     scatter.begin(shard.n_partitions());
-                    pending.settle(&shard, &mut scatter)?;
+                    pending.settle(&shard, known, &mut scatter)?;
                     Ok::<_, crate::error::Error>(scatter)
                 });
             }

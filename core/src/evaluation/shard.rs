@@ -107,9 +107,12 @@ impl Shard {
     }
 }
 
+/// A row of what was read in parts: its part, and its place there.
+pub(super) type Place = (usize, usize);
+
 /// Puts profiles in the order of their buckets, which are given part by part: in that order the part of each and its place
 /// there, and where each bucket begins and the last one ends.
-pub(super) fn by_bucket(parts: &[Vec<u32>], n_buckets: usize) -> Result<(Vec<(usize, usize)>, Vec<usize>)> {
+pub(super) fn by_bucket(parts: &[Vec<u32>], n_buckets: usize) -> Result<(Vec<Place>, Vec<usize>)> {
     let mut starts = vec![0; n_buckets + 1];
     for bucket in parts.iter().flatten() {
         let after =

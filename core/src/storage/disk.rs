@@ -163,8 +163,8 @@ mod tests {
             let (ours, theirs) =
                 (disk.get_range(path, range.clone()).await, own.get_range(path, range.clone()).await);
             assert_eq!(ours.map_err(|error| error.to_string()), theirs.map_err(|error| error.to_string()));
-            let (ours, theirs) =
-                (disk.get_ranges(path, &[range.clone()]).await, own.get_ranges(path, &[range]).await);
+            let ranges = [range];
+            let (ours, theirs) = (disk.get_ranges(path, &ranges).await, own.get_ranges(path, &ranges).await);
             assert_eq!(ours.map_err(|error| error.to_string()), theirs.map_err(|error| error.to_string()));
         }
     }
