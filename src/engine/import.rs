@@ -97,7 +97,7 @@ impl Session {
         };
         let source = source_of(&segment);
         check_id(scope, &segment)?;
-        check_segment(scope, &segment).await.map_err(|error| error.in_source(&source))?;
+        check_segment(scope, &segment, None).await.map_err(|error| error.in_source(&source))?;
         let version = entry.map(|entry| entry.version);
         if status != Status::Unchanged && !import.dry_run {
             self.engine.put(warehouse::Kind::Segment, &segment.name, version, &segment).await?;

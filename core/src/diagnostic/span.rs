@@ -32,6 +32,11 @@ impl Span {
         Self { start: self.start + offset, end: self.end + offset }
     }
 
+    /// The same range of a text that begins at `start`.
+    pub fn from(self, start: usize) -> Self {
+        Self { start: self.start.saturating_sub(start), end: self.end.saturating_sub(start) }
+    }
+
     /// The range as `(start, end)`, for tests and protocols: spans themselves compare equal.
     pub fn range(self) -> (usize, usize) {
         (self.start, self.end)

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arrow::array::{
-    Array, ArrayData, ArrayRef, AsArray, Int64Array, LargeStringArray, StringViewArray, UInt32Array,
+    Array, ArrayData, ArrayRef, AsArray, FixedSizeBinaryArray, Int64Array, LargeStringArray, StringViewArray,
+    StringViewBuilder, UInt32Array,
 };
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Int64Type};
@@ -42,6 +43,9 @@ const FEW: usize = 4;
 
 /// So many keys are made known together.
 const BLOCK: usize = 64;
+
+/// Views of texts say in 32 bits where these are.
+const BLOCK_BYTES: usize = i32::MAX as usize;
 
 /// A key, to find out whether it was met before.
 #[derive(PartialEq, Eq, Hash)]
@@ -81,30 +85,36 @@ pub(super) enum Kept {
 
 /// Texts behind each other.
 #[derive(Clone, Debug)]
-pub(super) struct Texts {
-    texts: LargeStringArray,
-    /// Where the first begins, and the length of all of them, where it is one: then one look at memory finds a text.
-    even: Option<(usize, usize)>,
-}
-
-/// Where texts begin, and their length, if all have one.
-fn even(texts: &LargeStringArray) -> Option<(usize, usize)> {
-    let offsets = texts.offsets();
-    let start = usize::try_from(offsets[0]).ok()?;
-    let length = usize::try_from(offsets.get(1)? - offsets[0]).ok()?;
-    offsets.lengths().all(|other| other == length).then_some((start, length))
+pub(super) enum Texts {
+    /// All of one length, so that one look at memory finds a text.
+    Even(FixedSizeBinaryArray),
+    Any(LargeStringArray),
 }
 
 impl Texts {
-    fn new(texts: LargeStringArray) -> Self {
-        Self { even: even(&texts), texts }
+    fn new(texts: &LargeStringArray) -> Self {
+        match Self::even(texts) {
+            Some(even) => Self::Even(even),
+            None => Self::Any(texts.clone()),
+        }
+    }
+
+    fn even(texts: &LargeStringArray) -> Option<FixedSizeBinaryArray> {
+        let offsets = texts.offsets();
+        let (start, length) = (offsets[0], offsets.get(1)? - offsets[0]);
+        if length == 0 || !offsets.lengths().all(|other| i64::try_from(other) == Ok(length)) {
+            return None;
+        }
+        let (start, n_bytes) = (usize::try_from(start).ok()?, texts.len() * usize::try_from(length).ok()?);
+        let bytes = texts.values().slice_with_length(start, n_bytes);
+        FixedSizeBinaryArray::try_new(i32::try_from(length).ok()?, bytes, None).ok()
     }
 
     #[inline]
     fn get(&self, at: usize) -> &[u8] {
-        match self.even {
-            Some((start, length)) => &self.texts.value_data()[start + at * length..][..length],
-            None => self.texts.value(at).as_bytes(),
+        match self {
+            Self::Even(texts) => texts.value(at),
+            Self::Any(texts) => texts.value(at).as_bytes(),
         }
     }
 }
@@ -126,14 +136,15 @@ impl Kept {
             return Err(Error::new(Kind::Resource, "more than 4,294,967,294 profiles in one store"));
         }
         Ok(match array.as_string_opt::<i64>() {
-            Some(texts) => Self::Text(Texts::new(texts.clone())),
+            Some(texts) => Self::Text(Texts::new(texts)),
             None => Self::Number(as_numbers(&array)?),
         })
     }
 
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::Text(keys) => keys.texts.len(),
+            Self::Text(Texts::Even(keys)) => keys.len(),
+            Self::Text(Texts::Any(keys)) => keys.len(),
             Self::Number(keys) => keys.len(),
         }
     }
@@ -146,25 +157,27 @@ impl Kept {
     /// Some of the keys.
     pub(super) fn slice(&self, range: Range<usize>) -> Self {
         match self {
-            Self::Text(keys) => Self::Text(Texts::new(keys.texts.slice(range.start, range.len()))),
+            Self::Text(Texts::Even(keys)) => Self::Text(Texts::Even(keys.slice(range.start, range.len()))),
+            Self::Text(Texts::Any(keys)) => Self::Text(Texts::Any(keys.slice(range.start, range.len()))),
             Self::Number(keys) => Self::Number(keys.slice(range.start, range.len())),
         }
     }
 
     /// The keys as a profile table of this type has them.
     pub(super) fn array(&self, data_type: &DataType) -> Result<ArrayRef> {
-        cast(self.as_array(), data_type).map_err(|error| bug!("keys of type {data_type}: {error}"))
+        as_declared(self.as_array(), data_type)
     }
 
     /// Some of them, likewise.
     pub(super) fn of(&self, positions: &UInt32Array, data_type: &DataType) -> Result<ArrayRef> {
         let keys = take(self.as_array(), positions, None).map_err(|error| bug!("keys: {error}"))?;
-        cast(&keys, data_type).map_err(|error| bug!("keys of type {data_type}: {error}"))
+        as_declared(&keys, data_type)
     }
 
     fn as_array(&self) -> &dyn Array {
         match self {
-            Self::Text(keys) => &keys.texts,
+            Self::Text(Texts::Even(keys)) => keys,
+            Self::Text(Texts::Any(keys)) => keys,
             Self::Number(keys) => keys,
         }
     }
@@ -415,6 +428,24 @@ fn ordinal(entry: u64) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
     let lower = entry as u32;
     lower - 1
+}
+
+/// Keys as a table of this type has them.
+fn as_declared(keys: &dyn Array, data_type: &DataType) -> Result<ArrayRef> {
+    let failed = |error| bug!("keys of type {data_type}: {error}");
+    let Some(even) = keys.as_fixed_size_binary_opt() else { return cast(keys, data_type).map_err(failed) };
+    // Views of the texts where they are.
+    let mut views = StringViewBuilder::with_capacity(even.len());
+    let length = even.value_size();
+    let of_block = BLOCK_BYTES / length.max(1);
+    for start in (0..even.len()).step_by(of_block) {
+        let n = of_block.min(even.len() - start);
+        let block = views.append_block(even.values().slice_with_length(start * length, n * length));
+        for at in 0..n {
+            views.try_append_view(block, small(at * length), small(length)).map_err(failed)?;
+        }
+    }
+    cast(&views.finish(), data_type).map_err(failed)
 }
 
 fn as_text(array: &ArrayRef) -> Result<StringViewArray> {

@@ -162,6 +162,11 @@ impl Members {
 }
 
 impl Outcome {
+    /// How many profiles there are.
+    pub fn n_profiles(&self) -> usize {
+        self.profiles.keys.len()
+    }
+
     /// The keys of all profiles.
     pub fn keys(&self) -> Result<ArrayRef> {
         self.profiles.array()

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::diagnostic::{Diagnostic, Kind, Result, Span};
-use crate::segment::{Language, Name};
+use crate::segment::{Expr, Language, Name};
 
 use super::parser::Parser;
 use super::{quote, quote_string, rule_text};
@@ -27,6 +27,8 @@ pub struct CreateSegment {
     pub language: Language,
     /// The rule, to the letter.
     pub rule: String,
+    /// The rule as it was parsed with the statement, if its language is SQL; its places are those in the rule.
+    pub parsed: Option<Expr>,
     /// Where the rule stands in the statement's text. Where its quotes hold escapes, the place of the literal.
     pub rule_span: Span,
 }
@@ -50,11 +52,28 @@ pub(super) fn parse(parser: &mut Parser<'_>, or_replace: bool) -> Result<CreateS
             return Err(parser.unexpected("`IN`, `ID`, `COMMENT`, `USING` or `AS`"));
         }
     }
-    let (rule, rule_span) = match language {
-        Language::Sql => parser.sql_rule()?,
-        Language::Pql | Language::PqlJson => parser.string("the rule as a string, `'…'` or `$$…$$`")?,
+    let (parsed, rule, rule_span) = match language {
+        Language::Sql => {
+            let (parsed, rule, span) = parser.sql_rule()?;
+            (Some(parsed), rule, span)
+        }
+        Language::Pql | Language::PqlJson => {
+            let (rule, span) = parser.string("the rule as a string, `'…'` or `$$…$$`")?;
+            (None, rule, span)
+        }
     };
-    Ok(CreateSegment { name, or_replace, if_not_exists, store, id, comment, language, rule, rule_span })
+    Ok(CreateSegment {
+        name,
+        or_replace,
+        if_not_exists,
+        store,
+        id,
+        comment,
+        language,
+        rule,
+        parsed,
+        rule_span,
+    })
 }
 
 /// `SQL`, `PQL`, `PQL/JSON` or the same as a string.

@@ -21,6 +21,8 @@ use super::parser::{normalise, place};
 pub(super) struct Lowering<'a> {
     pub(super) text: &'a str,
     pub(super) lines: &'a Lines<'a>,
+    /// Where the text begins that places are places of.
+    pub(super) start: usize,
 }
 
 impl Lowering<'_> {
@@ -198,7 +200,7 @@ impl Lowering<'_> {
     }
 
     fn name(&self, ident: &ast::Ident) -> Name {
-        Name { value: normalise(ident), span: place(ident.span, self.text, self.lines) }
+        Name { value: normalise(ident), span: place(ident.span, self.text, self.lines).from(self.start) }
     }
 
     /// The place of an expression, or that of what holds it where sqlparser does not know. A call's place ends with
@@ -219,7 +221,7 @@ impl Lowering<'_> {
                 span.end += rest.len() - rest.trim_start().len() + 1;
             }
         }
-        span
+        span.from(self.start)
     }
 
     fn unary(&self, op: UnaryOperator, expr: &SqlExpr, span: Span) -> Result<Node> {

@@ -156,6 +156,7 @@ pub fn create_statement(segment: &Segment) -> String {
         comment: segment.comment.clone(),
         language: segment.language,
         rule: segment.rule.clone(),
+        parsed: None,
         rule_span: Span::default(),
         or_replace: false,
         if_not_exists: false,

@@ -334,16 +334,21 @@ impl<'a> Parser<'a> {
         Ok((value, span))
     }
 
-    /// Takes the rest of the statement as the SQL form of a rule: its text and place.
-    pub(super) fn sql_rule(&mut self) -> Result<(String, Span)> {
+    /// Takes the rest of the statement as the SQL form of a rule: the rule, its text and its place.
+    pub(super) fn sql_rule(&mut self) -> Result<(Expr, String, Span)> {
         let start = self.here().start;
-        self.expr()?;
+        let rule = self.expr_from(start)?;
         let end = self.before().end;
-        Ok((self.text[start..end].to_owned(), Span::new(start, end)))
+        Ok((rule, self.text[start..end].to_owned(), Span::new(start, end)))
     }
 
     /// Takes an expression.
     pub(super) fn expr(&mut self) -> Result<Expr> {
+        self.expr_from(0)
+    }
+
+    /// Takes an expression, whose places are those in the text that begins at `origin`.
+    fn expr_from(&mut self, origin: usize) -> Result<Expr> {
         let start = self.here();
         if self.at_end() {
             return Err(self.unexpected("a boolean expression"));
@@ -351,8 +356,9 @@ impl<'a> Parser<'a> {
         let parsed =
             self.inner.parser.parse_expr().map_err(|error| parser_fault(&error, self.text, &self.lines))?;
         let end = self.before().end;
-        let lowering = Lowering { text: self.text, lines: &self.lines };
-        lowering.expr(&parsed, Span::new(start.start, end))
+        let lowering = Lowering { text: self.text, lines: &self.lines, start: origin };
+        let lowered = lowering.expr(&parsed, Span::new(start.start, end).from(origin));
+        lowered.map_err(|fault| fault.shifted(origin))
     }
 
     /// Whether nothing is left.

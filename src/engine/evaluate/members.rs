@@ -103,18 +103,18 @@ impl Members {
                 }
             }
         };
-        let keys = outcome.keys()?;
-        let converter = RowConverter::new(vec![SortField::new(keys.data_type().clone())])
-            .map_err(|error| bug!("profile keys cannot be compared: {error}"))?;
         self.figures = Figures {
-            profiles: keys.len() as u64,
+            profiles: outcome.n_profiles() as u64,
             null_keys: outcome.null_keys,
             events: outcome.events,
             orphan_events: outcome.orphans,
             bytes_scanned: outcome.bytes,
             ..Figures::default()
         };
-        self.keys = Some(Keys { array: keys, converter, positions: None });
+        // Where members are only counted nobody asks for keys.
+        if outcome.members.iter().any(|(_, members)| matches!(members, Found::Positions(_))) {
+            self.keys = Some(Keys::new(outcome.keys()?)?);
+        }
         for (at, members) in outcome.members {
             let name = program.rules[at].name.clone();
             match members {
@@ -132,20 +132,15 @@ impl Members {
             ref keys => concat(keys).map_err(|error| bug!("profile keys of two types: {error}"))?,
         };
         let names = program.rules.iter().map(|rule| rule.name.clone());
+        let figures;
         match &mut self.keys {
             None => {
-                let field = SortField::new(array.data_type().clone());
-                let converter = RowConverter::new(vec![field])
-                    .map_err(|error| bug!("profile keys cannot be compared: {error}"))?;
-                unique(
-                    &converter_rows(&converter, &array)?,
-                    &array,
-                    &store.profiles.table,
-                    &store.profiles.key,
-                )?;
-                self.keys = Some(Keys { array, converter, positions: None });
+                let keys = Keys::new(array)?;
+                let rows = converter_rows(&keys.converter, &keys.array)?;
+                unique(&rows, &keys.array, &store.profiles.table, &store.profiles.key)?;
+                self.keys = Some(keys);
                 self.members.extend(names.zip(pass.members));
-                self.figures = pass.figures;
+                figures = std::mem::replace(&mut self.figures, pass.figures);
             }
             Some(keys) => {
                 let positions = keys.positions()?;
@@ -157,11 +152,12 @@ impl Members {
                     let found = bitmap.iter().filter_map(|at| moved.get(at as usize).copied().flatten());
                     self.members.push((name, found.collect()));
                 }
-                // The program and the general plan read the same events.
-                self.figures.events = self.figures.events.max(pass.figures.events);
-                self.figures.bytes_scanned += pass.figures.bytes_scanned;
+                figures = pass.figures;
             }
         }
+        // The program and the general plan read the same events.
+        self.figures.events = self.figures.events.max(figures.events);
+        self.figures.bytes_scanned += figures.bytes_scanned;
         Ok(())
     }
 
@@ -181,6 +177,12 @@ impl Members {
 }
 
 impl Keys {
+    fn new(array: ArrayRef) -> Result<Self> {
+        let converter = RowConverter::new(vec![SortField::new(array.data_type().clone())])
+            .map_err(|error| bug!("profile keys cannot be compared: {error}"))?;
+        Ok(Self { array, converter, positions: None })
+    }
+
     fn positions(&mut self) -> Result<HashMap<Box<[u8]>, u32>> {
         if let Some(positions) = self.positions.take() {
             return Ok(positions);

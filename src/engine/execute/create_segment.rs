@@ -1,5 +1,6 @@
 //! `CREATE SEGMENT`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::compile::{Refusals, compile};
@@ -8,7 +9,7 @@ use crate::engine::Session;
 use crate::engine::expand::{in_statement, written};
 use crate::engine::scope::{Scope, parse_rule};
 use crate::error::{Error, Result};
-use crate::segment::{Name, Segment};
+use crate::segment::{Expr, Name, Segment};
 use crate::statement::{CreateSegment, Statement};
 use crate::warehouse;
 
@@ -32,7 +33,7 @@ pub(super) async fn run(session: &Session, create: &CreateSegment, statement: &S
         rule: create.rule.clone(),
     };
     check_id(&scope, &segment)?;
-    check(&scope, &segment).await.map_err(|error| {
+    check(&scope, &segment, create.parsed.as_ref()).await.map_err(|error| {
         let written = written(&segment, create.rule_span, &statement.source);
         match error {
             Error::Wrong(faults) => {
@@ -57,10 +58,17 @@ pub(in crate::engine) fn check_id(scope: &Scope, segment: &Segment) -> Result<()
     }
 }
 
-/// A rule that is kept is known to resolve and to plan.
-pub(in crate::engine) async fn check(scope: &Arc<Scope>, segment: &Segment) -> Result<()> {
+/// A rule that is kept is known to resolve and to plan. It may have been parsed already.
+pub(in crate::engine) async fn check(
+    scope: &Arc<Scope>,
+    segment: &Segment,
+    parsed: Option<&Expr>,
+) -> Result<()> {
     let bound = scope.bound(&segment.store).await?;
-    let rule = parse_rule(scope, segment, &bound)?;
+    let rule = match parsed {
+        Some(rule) => Cow::Borrowed(rule),
+        None => Cow::Owned(parse_rule(scope, segment, &bound)?),
+    };
     let program = scope.resolve(&segment.name, &rule, &bound)?;
     // Planning takes longer than all else about a segment; most rules need none to be known as good.
     if compile(&program, &Refusals::default()).is_certain() {
