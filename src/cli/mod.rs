@@ -17,7 +17,6 @@ mod translate;
 mod tree;
 mod user;
 
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
@@ -32,11 +31,11 @@ use crate::error::{Error, Result};
 /// Deep plans recurse: each of our threads has the stack that the main thread has.
 const STACK: usize = 8 << 20;
 
-/// Runs the command line of this process.
-pub fn run() -> ExitCode {
+/// Runs the command line of this process; returns its exit status.
+pub fn run() -> u8 {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(wrong) => return ExitCode::from(usage(&wrong)),
+        Err(wrong) => return usage(&wrong),
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all().thread_stack_size(STACK);
@@ -51,16 +50,16 @@ pub fn run() -> ExitCode {
                 format!("cannot start threads: {cause}"),
                 cause,
             );
-            return ExitCode::from(Stop::from(error).report(false));
+            return Stop::from(error).report(false);
         }
     };
     let done = runtime.block_on(Box::pin(dispatch(&arguments)));
     // Reads that nobody waits for any more shall not keep the process.
     runtime.shutdown_background();
-    ExitCode::from(match done {
+    match done {
         Ok(()) => 0,
         Err(stop) => stop.report(arguments.global.verbose),
-    })
+    }
 }
 
 async fn dispatch(arguments: &Arguments) -> Result<(), Stop> {
