@@ -10,6 +10,7 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use chrono::{DateTime, SubsecRound, Utc};
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::physical_plan::displayable;
 use futures::FutureExt;
 
@@ -32,6 +33,9 @@ use super::tables::ScopeTables;
 use members::Members;
 
 pub use report::{Figures, Outcome, Progress, Report};
+
+/// So many rules are parsed by one thread.
+const FEW: usize = 128;
 
 /// The columns of `EVALUATE`.
 pub(super) fn schema() -> SchemaRef {
@@ -234,7 +238,7 @@ async fn prepare(
     }
     wanted.sort_unstable();
     wanted.dedup();
-    let mut stores: BTreeMap<String, Batch> = BTreeMap::new();
+    let (mut stores, mut asked): (BTreeMap<String, Batch>, _) = (BTreeMap::new(), vec![]);
     for name in wanted {
         let Some(segment) = scope.segment(name)? else { return Err(scope.unknown_segment(name).into()) };
         let bound = match scope.bound(&segment.store).await {
@@ -244,15 +248,42 @@ async fn prepare(
                 continue;
             }
         };
-        match parse_rule(scope, &segment, &bound) {
+        asked.push((segment, bound));
+    }
+    for (segment, bound, rule) in parsed(scope, asked).await? {
+        match rule {
             Ok(rule) => {
                 let batch = stores.entry(segment.store.clone()).or_insert(Batch { bound, rules: vec![] });
                 batch.rules.push((segment, rule));
             }
-            Err(error) => report.failed(name, &error.in_source(&source_of(&segment))),
+            Err(error) => report.failed(&segment.name, &error.in_source(&source_of(&segment))),
         }
     }
     Ok(stores)
+}
+
+/// A segment, its store, and its rule.
+type Parsed = (Arc<Segment>, Arc<Bound>, Result<Expr>);
+
+/// Parses rules, by several threads if there are many.
+async fn parsed(scope: &Arc<Scope>, asked: Vec<(Arc<Segment>, Arc<Bound>)>) -> Result<Vec<Parsed>> {
+    let n_each = asked.len().div_ceil(scope.options().execution.target_partitions.max(1)).max(FEW);
+    let (mut parts, mut asked) = (vec![], asked.into_iter().peekable());
+    while asked.peek().is_some() {
+        let (scope, part) = (Arc::clone(scope), asked.by_ref().take(n_each).collect::<Vec<_>>());
+        parts.push(SpawnedTask::spawn_blocking(move || {
+            let parse = |(segment, bound): (Arc<Segment>, Arc<Bound>)| {
+                let rule = parse_rule(&scope, &segment, &bound);
+                (segment, bound, rule)
+            };
+            part.into_iter().map(parse).collect::<Vec<Parsed>>()
+        }));
+    }
+    let mut all = vec![];
+    for part in parts {
+        all.append(&mut part.join().await.map_err(|error| crate::bug!("rules are not parsed: {error}"))?);
+    }
+    Ok(all)
 }
 
 /// The program of all rules that resolve; the others fail and leave.
