@@ -25,20 +25,7 @@ pub fn bucket_of(keys: &ArrayRef, buckets: u32) -> Result<Vec<u32>> {
         None => 0,
     };
     let bytes = |keys: &ArrayRef| -> Vec<u32> {
-        let keys = keys.as_binary_view();
-        let (mut places, mut some, mut hashes) =
-            (Vec::with_capacity(keys.len()), [&[][..]; TOGETHER], vec![]);
-        for first in (0..keys.len()).step_by(TOGETHER) {
-            let n = TOGETHER.min(keys.len() - first);
-            for (at, key) in some[..n].iter_mut().enumerate() {
-                *key = keys.value(first + at);
-            }
-            hashes.clear();
-            fnv_of_each(&some[..n], &mut hashes);
-            let hashes = hashes.iter().enumerate();
-            places.extend(hashes.map(|(at, hash)| place(keys.is_valid(first + at).then_some(*hash))));
-        }
-        places
+        keys.as_binary_view().iter().map(|key| place(key.map(fnv))).collect()
     };
     let of_type = keys.data_type();
     Ok(match of_type {
@@ -82,34 +69,10 @@ pub(super) fn digest(bytes: &[u8]) -> u64 {
     fnv(bytes)
 }
 
-/// So many keys are hashed together: a byte waits for the one before, but not for other keys' bytes.
-const TOGETHER: usize = 8;
-
-/// The hashes of keys, those of one length together.
-fn fnv_of_each(keys: &[&[u8]], out: &mut Vec<u64>) {
-    let Ok(together) = <&[&[u8]; TOGETHER]>::try_from(keys) else {
-        return out.extend(keys.iter().map(|key| fnv(key)));
-    };
-    if together.iter().any(|key| key.len() != together[0].len()) {
-        return out.extend(together.iter().map(|key| fnv(key)));
-    }
-    let mut hashes = [BASIS; TOGETHER];
-    for at in 0..together[0].len() {
-        for (hash, key) in hashes.iter_mut().zip(together) {
-            *hash = step(*hash, key[at]);
-        }
-    }
-    out.extend(hashes);
-}
-
 fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(BASIS, |hash, byte| step(hash, *byte))
-}
-
-const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-
-fn step(hash: u64, byte: u8) -> u64 {
-    (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
