@@ -33,7 +33,7 @@ impl Span {
     }
 
     /// The same range of a text that begins at `start`.
-    pub fn from(self, start: usize) -> Self {
+    pub fn relative_to(self, start: usize) -> Self {
         Self { start: self.start.saturating_sub(start), end: self.end.saturating_sub(start) }
     }
 

@@ -306,6 +306,8 @@ impl File {
         let Ok(converter) = StatisticsConverter::try_new(time, &self.schema, schema) else {
             return Ok(unknown);
         };
+        // Who does not count NULLs may have some.
+        let converter = converter.with_missing_null_counts_as_zero(false);
         let (Ok(first), Ok(last), Ok(nulls)) = (
             converter.row_group_mins(groups),
             converter.row_group_maxes(groups),

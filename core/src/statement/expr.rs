@@ -200,7 +200,10 @@ impl Lowering<'_> {
     }
 
     fn name(&self, ident: &ast::Ident) -> Name {
-        Name { value: normalise(ident), span: place(ident.span, self.text, self.lines).from(self.start) }
+        Name {
+            value: normalise(ident),
+            span: place(ident.span, self.text, self.lines).relative_to(self.start),
+        }
     }
 
     /// The place of an expression, or that of what holds it where sqlparser does not know. A call's place ends with
@@ -221,7 +224,7 @@ impl Lowering<'_> {
                 span.end += rest.len() - rest.trim_start().len() + 1;
             }
         }
-        span.from(self.start)
+        span.relative_to(self.start)
     }
 
     fn unary(&self, op: UnaryOperator, expr: &SqlExpr, span: Span) -> Result<Node> {

@@ -357,7 +357,7 @@ impl<'a> Parser<'a> {
             self.inner.parser.parse_expr().map_err(|error| parser_fault(&error, self.text, &self.lines))?;
         let end = self.before().end;
         let lowering = Lowering { text: self.text, lines: &self.lines, start: origin };
-        let lowered = lowering.expr(&parsed, Span::new(start.start, end).from(origin));
+        let lowered = lowering.expr(&parsed, Span::new(start.start, end).relative_to(origin));
         lowered.map_err(|fault| fault.shifted(origin))
     }
 
