@@ -351,8 +351,11 @@ async fn profiles_that_cannot_be_members_are_left_out() {
         &session,
         &format!(
             "COPY ({profiles}) TO '{at}/profiles.parquet' OPTIONS ('format.max_row_group_size' '1500');
+             COPY (SELECT * FROM ({profiles}) WHERE id IS NOT NULL) TO '{at}/whole.parquet'
+                 OPTIONS ('format.max_row_group_size' '1500');
              COPY ({EVENTS}) TO '{at}/events.parquet';
              CREATE EXTERNAL TABLE files STORED AS PARQUET LOCATION '{at}/profiles.parquet';
+             CREATE EXTERNAL TABLE whole STORED AS PARQUET LOCATION '{at}/whole.parquet';
              CREATE EXTERNAL TABLE events STORED AS PARQUET LOCATION '{at}/events.parquet';
              CREATE VIEW profiles AS SELECT id, points + 0 AS points, tier, country, city, n FROM files"
         ),
@@ -360,7 +363,7 @@ async fn profiles_that_cannot_be_members_are_left_out() {
     .await
     .unwrap();
     let mut expected: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for table in ["files", "profiles"] {
+    for table in ["whole", "files", "profiles"] {
         run(
             &session,
             &format!(
@@ -376,6 +379,7 @@ async fn profiles_that_cannot_be_members_are_left_out() {
             "n % 131 = 0 AND tier IS NULL",
             "city IN ('city 14', 'city 21') OR n = 5",
             "n > 20000",
+            "(n + points) % 48 = 1 AND tier = 'gold'",
             "n < 30 AND NOT did(kind = 'buy', INTERVAL '9 days')",
             "n < 2000 AND did(kind = 'buy', INTERVAL '30 days')",
             "(n < 40 OR did(term = 'tent', INTERVAL '9 days')) AND points > 50",
