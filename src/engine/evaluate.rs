@@ -34,7 +34,7 @@ use members::Members;
 
 pub use report::{Figures, Outcome, Progress, Report};
 
-/// So many rules are parsed by one thread.
+/// Fewer rules are not worth another thread.
 const FEW: usize = 128;
 
 /// The columns of `EVALUATE`.
@@ -250,7 +250,7 @@ async fn prepare(
         };
         asked.push((segment, bound));
     }
-    for (segment, bound, rule) in parsed(scope, asked).await? {
+    for (segment, bound, rule) in parsed(scope, &asked).await? {
         match rule {
             Ok(rule) => {
                 let batch = stores.entry(segment.store.clone()).or_insert(Batch { bound, rules: vec![] });
@@ -266,19 +266,20 @@ async fn prepare(
 type Parsed = (Arc<Segment>, Arc<Bound>, Result<Expr>);
 
 /// Parses rules, by several threads if there are many.
-async fn parsed(scope: &Arc<Scope>, asked: Vec<(Arc<Segment>, Arc<Bound>)>) -> Result<Vec<Parsed>> {
+async fn parsed(scope: &Arc<Scope>, asked: &[(Arc<Segment>, Arc<Bound>)]) -> Result<Vec<Parsed>> {
     let n_each = asked.len().div_ceil(scope.options().execution.target_partitions.max(1)).max(FEW);
-    let (mut parts, mut asked) = (vec![], asked.into_iter().peekable());
-    while asked.peek().is_some() {
-        let (scope, part) = (Arc::clone(scope), asked.by_ref().take(n_each).collect::<Vec<_>>());
-        parts.push(SpawnedTask::spawn_blocking(move || {
+    let parts = asked.chunks(n_each).map(|part| {
+        let (scope, part) = (Arc::clone(scope), part.to_vec());
+        SpawnedTask::spawn_blocking(move || {
             let parse = |(segment, bound): (Arc<Segment>, Arc<Bound>)| {
                 let rule = parse_rule(&scope, &segment, &bound);
                 (segment, bound, rule)
             };
             part.into_iter().map(parse).collect::<Vec<Parsed>>()
-        }));
-    }
+        })
+    });
+    // All of them are at work before the first is waited for.
+    let parts: Vec<_> = parts.collect();
     let mut all = vec![];
     for part in parts {
         all.append(&mut part.join().await.map_err(|error| crate::bug!("rules are not parsed: {error}"))?);

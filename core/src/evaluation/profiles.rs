@@ -170,13 +170,7 @@ impl ProfileScan {
             found.extend(part.found);
             null_keys += part.null_keys;
         }
-        let (order, starts) = match self.reader.buckets {
-            None => (None, None),
-            Some(of) => {
-                let (order, starts) = by_bucket(&buckets, of.n)?;
-                (Some(order), Some(starts))
-            }
-        };
+        let (order, starts) = self.reader.buckets.map(|of| by_bucket(&buckets, of.n)).transpose()?.unzip();
         let whole = |parts: Vec<ArrayRef>, none: &DataType| joined(parts, order.as_deref(), none);
         let keys = Kept::new(whole(keys, &Kept::form(&self.key_type))?)?;
         let starts = starts.unwrap_or_else(|| vec![0, keys.len()]);
