@@ -568,3 +568,50 @@ async fn events_without_a_key_are_nobodys() {
     run(&session, own).await.unwrap();
     assert_eq!(members().await, ["", "a"]);
 }
+
+#[tokio::test]
+async fn whoever_did_what_a_rule_asks_is_a_member_only_with_a_profile() {
+    for key in ["TEXT", "BIGINT"] {
+        let session = open(Options::default()).await;
+        let rows = |events: &[(&str, &str)]| {
+            let row =
+                |(key, what): &(&str, &str)| format!("('{key}', TIMESTAMP '2026-06-01T00:00:00Z', '{what}')");
+            events.iter().map(row).collect::<Vec<_>>().join(", ")
+        };
+        let web =
+            rows(&[("1", "buy"), ("2", "buy"), ("7", "buy"), ("2", "buy"), ("7", "buy"), ("3", "view")]);
+        let app = rows(&[("3", "open"), ("8", "open"), ("1", "open")]);
+        run(
+            &session,
+            &format!(
+                "CREATE TABLE profiles AS SELECT CAST(column1 AS {key}) AS id FROM (VALUES ('4'), ('3'), ('2'), ('1'), ('9'));
+                 CREATE TABLE web AS SELECT CAST(column1 AS {key}) AS id, column2 AS at, column3 AS what FROM (VALUES {web});
+                 CREATE TABLE app AS SELECT CAST(column1 AS {key}) AS id, column2 AS at, column3 AS screen FROM (VALUES {app});
+                 CREATE PROFILE STORE world PROFILES profiles KEY (id)
+                     EVENTS web KEY (id) TIMESTAMP (at) EVENTS app KEY (id) TIMESTAMP (at)"
+            ),
+        )
+        .await
+        .unwrap();
+        for (rule, expected) in [
+            ("times(what = 'buy') >= 2", &["2"][..]),
+            ("did(what = 'buy')", &["1", "2"]),
+            ("did(what = 'buy') OR did(screen = 'open')", &["1", "2", "3"]),
+            ("did(what = 'buy') AND did(screen = 'open')", &["1"]),
+            ("times(what = 'buy') >= 3", &[]),
+            ("did(what = 'nothing')", &[]),
+        ] {
+            run(&session, &format!("CREATE OR REPLACE SEGMENT asked AS {rule}")).await.unwrap();
+            let plan = show(&session, "EXPLAIN SELECT id FROM segment.asked").await;
+            assert!(plan.contains("MembersExec"), "{key}: {rule}: {plan}");
+            let members = async |sql: &str| first_column(&run(&session, sql).await.unwrap());
+            assert_eq!(members("SELECT id FROM segment.asked ORDER BY id").await, expected, "{key}: {rule}");
+            let n = members("SELECT count(*) FROM segment.asked").await;
+            assert_eq!(n, [expected.len().to_string()], "{key}: {rule}");
+        }
+        run(&session, &format!("INSERT INTO profiles VALUES (CAST('2' AS {key}))")).await.unwrap();
+        run(&session, "CREATE OR REPLACE SEGMENT asked AS did(what = 'buy')").await.unwrap();
+        let refused = run(&session, "SELECT id FROM segment.asked").await.unwrap_err().to_string();
+        assert!(refused.contains("the profile key `2` stands in more than one row"), "{key}: {refused}");
+    }
+}

@@ -84,6 +84,16 @@ impl Evaluation {
             && self.ranks.iter().all(|rank| rank.of_events)
     }
 
+    /// Whether events alone decide who the members are, among those who have a profile.
+    pub fn is_about_events(&self) -> bool {
+        let of_events = |leaf: &Leaf| match leaf {
+            Leaf::Count { .. } | Leaf::Groups { .. } | Leaf::Below { .. } => true,
+            // What is computed may fail, for others too than those who have a profile.
+            Leaf::Attribute(_) | Leaf::Value { .. } | Leaf::Rank(_) => false,
+        };
+        self.members_have_events() && self.ranks.is_empty() && self.leaves.iter().all(of_events)
+    }
+
     /// The conditions of all rules.
     pub fn trees(&self) -> impl Iterator<Item = &Tree> {
         self.rules.iter().flat_map(|rule| &rule.trees)

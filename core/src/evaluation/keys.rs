@@ -31,8 +31,6 @@ pub(super) struct Keys {
     slots: Vec<AtomicU64>,
     mask: u64,
     hasher: DefaultHashBuilder,
-    /// The ordinal of each, where that is not its position.
-    places: Option<Vec<u32>>,
 }
 
 /// So many keys, or fewer, are made known by one thread.
@@ -40,6 +38,9 @@ const SERIAL: usize = 1 << 15;
 
 /// Where one batch asks for more than one in so many of a dictionary's keys, all of them are looked up.
 const FEW: usize = 4;
+
+/// So many keys are few: their table fits into the second cache of a core.
+const ROOMY: usize = 1 << 15;
 
 /// So many keys are made known together.
 const BLOCK: usize = 64;
@@ -73,6 +74,38 @@ impl Coded {
             self.dictionary = Some(data);
         }
         !is_known
+    }
+
+    /// The ordinals of some keys, [`NOBODY`] where there is none: those of a dictionary are looked up when they are first met.
+    pub(super) fn ordinals(
+        &mut self,
+        keys: &ArrayRef,
+        mut look_up: impl FnMut(&ArrayRef) -> Result<Vec<u32>>,
+    ) -> Result<Vec<u32>> {
+        let Some(dictionary) = keys.as_any_dictionary_opt() else { return look_up(keys) };
+        let values = dictionary.values();
+        self.meet(values);
+        if values.is_empty() {
+            return Ok(vec![NOBODY; keys.len()]);
+        }
+        let nulls = dictionary.keys().nulls();
+        let is_null = |at: usize| nulls.is_some_and(|nulls| nulls.is_null(at));
+        let (codes, mut fresh) = (dictionary.normalized_keys(), vec![]);
+        for (at, &code) in codes.iter().enumerate() {
+            if self.ordinals[code] == UNKNOWN && !is_null(at) {
+                self.ordinals[code] = NOBODY;
+                fresh.push(small(code));
+            }
+        }
+        if !fresh.is_empty() {
+            let fresh = UInt32Array::from(fresh);
+            let found = look_up(&take(values, &fresh, None).map_err(|error| bug!("keys: {error}"))?)?;
+            for (code, ordinal) in fresh.values().iter().zip(found) {
+                self.ordinals[*code as usize] = ordinal;
+            }
+        }
+        let ordinal = |(at, code): (usize, usize)| if is_null(at) { NOBODY } else { self.ordinals[code] };
+        Ok(codes.into_iter().enumerate().map(ordinal).collect())
     }
 }
 
@@ -154,7 +187,7 @@ impl Kept {
         self.as_array().get_array_memory_size()
     }
 
-    /// Some of the keys.
+    /// A range of the keys.
     pub(super) fn slice(&self, range: Range<usize>) -> Self {
         match self {
             Self::Text(Texts::Even(keys)) => Self::Text(Texts::Even(keys.slice(range.start, range.len()))),
@@ -170,8 +203,16 @@ impl Kept {
 
     /// Some of them, likewise.
     pub(super) fn of(&self, positions: &UInt32Array, data_type: &DataType) -> Result<ArrayRef> {
+        as_declared(self.some(positions)?.as_array(), data_type)
+    }
+
+    /// Some of the keys.
+    pub(super) fn some(&self, positions: &UInt32Array) -> Result<Self> {
         let keys = take(self.as_array(), positions, None).map_err(|error| bug!("keys: {error}"))?;
-        as_declared(&keys, data_type)
+        Ok(match keys.as_fixed_size_binary_opt() {
+            Some(even) => Self::Text(Texts::Even(even.clone())),
+            None => Self::new(keys)?,
+        })
     }
 
     fn as_array(&self) -> &dyn Array {
@@ -214,39 +255,32 @@ fn form(data_type: &DataType) -> Option<bool> {
 impl Keys {
     /// Finds keys again by their position. Refuses a key that stands twice.
     pub(super) fn new(kept: Kept, n_threads: usize) -> std::result::Result<Self, Repeated> {
-        let (keys, places) = Self::any(kept, n_threads);
-        let is_own = |(at, place): (u32, &u32)| at == *place;
-        if (0..).zip(&places).all(is_own) { Ok(keys) } else { Err(keys.repeated()) }
-    }
-
-    /// Finds keys again, those that stand more than once by one of their positions; with the position by which each is found.
-    pub(super) fn any(kept: Kept, n_threads: usize) -> (Self, Vec<u32>) {
         let n = kept.len();
         let capacity = Self::capacity(n);
         let mut slots = vec![];
         slots.resize_with(capacity, AtomicU64::default);
         let (mask, hasher) = (capacity as u64 - 1, DefaultHashBuilder::default());
-        let keys = Self { kept, slots, mask, hasher, places: None };
+        let keys = Self { kept, slots, mask, hasher };
         let n_each = n.div_ceil(n_threads.max(1)).max(SERIAL);
         let mut parts = (0..n).step_by(n_each).map(|start| start..n.min(start + n_each));
         let own = parts.next().unwrap_or_default();
-        let places = std::thread::scope(|scope| {
+        let are_new = std::thread::scope(|scope| {
             let others: Vec<_> = parts.map(|part| scope.spawn(|| keys.insert(part))).collect();
-            let mut places = keys.insert(own);
+            let mut are_new = keys.insert(own);
             for other in others {
                 match other.join() {
-                    Ok(mut other) => places.append(&mut other),
+                    Ok(other) => are_new &= other,
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
             }
-            places
+            are_new
         });
-        (keys, places)
+        if are_new { Ok(keys) } else { Err(keys.repeated()) }
     }
 
-    /// Makes some keys known; says by which positions they are.
-    fn insert(&self, positions: Range<usize>) -> Vec<u32> {
-        let (mut places, mut hashes) = (Vec::with_capacity(positions.len()), vec![]);
+    /// Makes some keys known; says whether none was.
+    fn insert(&self, positions: Range<usize>) -> bool {
+        let mut hashes = vec![];
         for start in positions.clone().step_by(BLOCK) {
             let block = start..positions.end.min(start + BLOCK);
             hashes.clear();
@@ -257,19 +291,17 @@ impl Keys {
             }
             for (at, hash) in block.zip(&hashes) {
                 let entry = hash & 0xffff_ffff_0000_0000 | (at as u64 + 1);
-                let (mut slot, mut place) = (hash & self.mask, small(at));
+                let mut slot = hash & self.mask;
                 // Another thread may take a slot that was free.
                 while let Err(other) = self.slot(slot).compare_exchange(0, entry, Relaxed, Relaxed) {
                     if other >> 32 == hash >> 32 && self.same(ordinal(other), at) {
-                        place = ordinal(other);
-                        break;
+                        return false;
                     }
                     slot = (slot + 1) & self.mask;
                 }
-                places.push(place);
             }
         }
-        places
+        true
     }
 
     /// What is to be said of keys that stand twice, which are there.
@@ -297,18 +329,10 @@ impl Keys {
         Self::capacity(n) * size_of::<AtomicU64>()
     }
 
+    /// Few keys have more room, so that looking for others ends soon and within the processor's cache all the same.
     fn capacity(n: usize) -> usize {
-        (n + n / 2).next_power_of_two().max(64)
-    }
-
-    /// The same keys with other ordinals.
-    pub(super) fn placed(self, places: Vec<u32>) -> Self {
-        Self { places: Some(places), ..self }
-    }
-
-    /// The ordinal of the key at a position.
-    pub(super) fn place(&self, at: u32) -> u32 {
-        self.places.as_ref().map_or(at, |places| places.get(at as usize).copied().unwrap_or(NOBODY))
+        let wanted = if n < ROOMY { 3 * n } else { n + n / 2 };
+        wanted.next_power_of_two().max(64)
     }
 
     fn slot(&self, at: u64) -> &AtomicU64 {
@@ -332,36 +356,18 @@ impl Keys {
 
     /// The ordinals of some keys; [`NOBODY`] where no profile has the key.
     pub(super) fn ordinals(&self, keys: &ArrayRef, coded: &mut Coded) -> Result<Vec<u32>> {
-        if let Some(dictionary) = keys.as_any_dictionary_opt() {
-            let values = dictionary.values();
-            if coded.meet(values) && keys.len() * FEW >= values.len() {
-                coded.ordinals = self.ordinals(values, &mut Coded::default())?;
-            }
-            if values.is_empty() {
-                return Ok(vec![NOBODY; keys.len()]);
-            }
-            let nulls = dictionary.keys().nulls();
-            let is_null = |at: usize| nulls.is_some_and(|nulls| nulls.is_null(at));
-            let (codes, mut fresh) = (dictionary.normalized_keys(), vec![]);
-            for (at, &code) in codes.iter().enumerate() {
-                if coded.ordinals[code] == UNKNOWN && !is_null(at) {
-                    coded.ordinals[code] = NOBODY;
-                    fresh.push(small(code));
-                }
-            }
-            if !fresh.is_empty() {
-                let fresh = UInt32Array::from(fresh);
-                let values = take(values, &fresh, None).map_err(|error| bug!("keys: {error}"))?;
-                let found = self.ordinals(&values, &mut Coded::default())?;
-                for (code, ordinal) in fresh.values().iter().zip(found) {
-                    coded.ordinals[*code as usize] = ordinal;
-                }
-            }
-            let ordinal =
-                |(at, code): (usize, usize)| if is_null(at) { NOBODY } else { coded.ordinals[code] };
-            return Ok(codes.into_iter().enumerate().map(ordinal).collect());
+        if let Some(dictionary) = keys.as_any_dictionary_opt()
+            && coded.meet(dictionary.values())
+            && keys.len() * FEW >= dictionary.values().len()
+        {
+            coded.ordinals = self.find_all(dictionary.values())?;
         }
-        let mut found: Vec<u32> = match &self.kept {
+        coded.ordinals(keys, |keys| self.find_all(keys))
+    }
+
+    /// The ordinals of keys that are no codes.
+    fn find_all(&self, keys: &ArrayRef) -> Result<Vec<u32>> {
+        Ok(match &self.kept {
             Kept::Text(kept) => self.texts(&as_text(keys)?, kept),
             Kept::Number(kept) => {
                 let keys = as_numbers(keys)?;
@@ -371,11 +377,7 @@ impl Keys {
                 };
                 keys.iter().map(ordinal).collect()
             }
-        };
-        if self.places.is_some() {
-            found.iter_mut().for_each(|at| *at = self.place(*at));
-        }
-        Ok(found)
+        })
     }
 
     /// Hashes first, then slots, then keys, some at a time: each step's cache misses overlap.

@@ -441,7 +441,7 @@ impl<'a> Matcher<'a> {
 
     /// The places of the profiles with some keys in a shard.
     pub(super) fn ordinals(&mut self, shard: &Shard, keys: &ArrayRef) -> Result<Vec<u32>> {
-        shard.keys.ordinals(keys, &mut self.keys)
+        shard.ordinals(keys, &mut self.keys)
     }
 
     /// Makes room for the events of a shard; those of the one before are forgotten, and those that waited are its first.
@@ -450,7 +450,9 @@ impl<'a> Matcher<'a> {
         self.sieve.begin(shard.len());
         // The same dictionary says other places in another shard.
         self.keys = Coded::default();
-        self.pending.settle(shard, None, &mut self.scatter)
+        let owners = self.pending.owners(shard)?;
+        self.pending.settle(&owners, &mut self.scatter);
+        Ok(())
     }
 
     /// All events of the shard have been read.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, new_empty_array};
 use arrow::datatypes::DataType;
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::TaskContext;
@@ -21,7 +21,7 @@ use super::attributes::{Attributes, Suspects};
 use super::bind::Input;
 use super::bits::small;
 use super::keys::{Kept, Keys, NOBODY};
-use super::pending::{self, Pending};
+use super::pending;
 use super::prepare::Prepared;
 use super::reading::{ProfileReader, joined};
 use super::scan::Rows;
@@ -124,26 +124,27 @@ pub(super) struct ProfileScan {
 }
 
 impl ProfileScan {
-    /// Reads the profiles: all, or those with one of the `wanted` keys, which are given back with their ordinals.
+    /// Reads the profiles: all, or those with one of the `wanted` keys, with their ordinals by the positions of these.
     async fn read(
         &self,
         task: &Arc<TaskContext>,
-        wanted: Option<Keys>,
-    ) -> Result<(Arc<Profiles>, Option<Keys>)> {
-        let wanted = Arc::new(wanted);
+        wanted: Option<Arc<Keys>>,
+    ) -> Result<(Arc<Profiles>, Vec<u32>)> {
+        let mut places = vec![NOBODY; wanted.as_ref().map_or(0, |wanted| wanted.len())];
         let memory = MemoryConsumer::new("profiles of an evaluation").register(task.memory_pool());
-        let n_parts = self.reader.rows.n_parts();
+        let is_nobody = wanted.is_some() && places.is_empty();
+        let n_parts = if is_nobody { 0 } else { self.reader.rows.n_parts() };
         let n_threads = match self.reader.rows {
             Rows::Files(_) => n_parts.min(task.session_config().target_partitions()),
             // What makes them may wait until somebody takes those of each partition.
             Rows::Plan(_) => n_parts,
         };
         let (mut set, next) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
-        for _ in 0..n_threads {
-            let (reader, wanted, next) = (Arc::clone(&self.reader), Arc::clone(&wanted), Arc::clone(&next));
+        for _ in 0..n_threads.max(1) {
+            let (reader, wanted, next) = (Arc::clone(&self.reader), wanted.clone(), Arc::clone(&next));
             let (memory, task) = (memory.new_empty(), Arc::clone(task));
             set.spawn(async move {
-                let mut reading = reader.begin(wanted.as_ref().as_ref(), memory, &task)?;
+                let mut reading = reader.begin(wanted.as_deref(), memory, &task)?;
                 loop {
                     let at = next.fetch_add(1, Relaxed);
                     if at >= n_parts {
@@ -188,12 +189,9 @@ impl ProfileScan {
         memory
             .try_resize(keys.memory() + arrays.map(|array| array.get_array_memory_size()).sum::<usize>())?;
         // Nobody wants some keys alone where profiles go by bucket, so that the order is that of the parts.
-        let (mut places, mut is_repeated) =
-            (wanted.as_ref().as_ref().map(|wanted| vec![NOBODY; wanted.len()]), false);
-        if let Some(places) = &mut places {
-            for (at, wanted) in found.iter().enumerate().filter(|(_, wanted)| **wanted != NOBODY) {
-                is_repeated |= std::mem::replace(&mut places[*wanted as usize], small(at)) != NOBODY;
-            }
+        let mut is_repeated = false;
+        for (at, wanted) in found.into_iter().enumerate() {
+            is_repeated |= std::mem::replace(&mut places[wanted as usize], small(at)) != NOBODY;
         }
         let attributes = Attributes::new(&self.reader.evaluation, of_subject, &of);
         let (table, key) = (self.reader.table.clone(), self.reader.key.clone());
@@ -204,8 +202,7 @@ impl ProfileScan {
         if is_repeated {
             return Err(profiles.repeated());
         }
-        let wanted = Arc::into_inner(wanted).flatten().zip(places);
-        Ok((profiles, wanted.map(|(wanted, places)| wanted.placed(places))))
+        Ok((profiles, places))
     }
 }
 
@@ -231,17 +228,6 @@ impl Everyone {
         self.n_pending.fetch_add(n, Relaxed) + n > self.most
     }
 
-    /// The keys of events that wait, and for each event the position by which its key is found.
-    pub(super) fn wanted<'a>(
-        &self,
-        waiting: impl Iterator<Item = &'a Pending>,
-        n_threads: usize,
-    ) -> Result<(Keys, Vec<u32>)> {
-        let keys = waiting.flat_map(Pending::keys).cloned().collect();
-        let keys = joined(keys, None, &Kept::form(&self.scan.key_type))?;
-        Ok(Keys::any(Kept::new(keys)?, n_threads))
-    }
-
     /// The profiles.
     pub(super) async fn profiles(&self, task: &Arc<TaskContext>) -> Result<&Arc<Profiles>> {
         self.all.get_or_try_init(|| async { Ok(self.scan.read(task, None).await?.0) }).await
@@ -252,22 +238,46 @@ impl Everyone {
         self.first.get()
     }
 
-    /// The first shard. If profiles are read only now, only those that are `wanted` are.
-    pub(super) async fn shard(&self, task: &Arc<TaskContext>, wanted: Option<Keys>) -> Result<Arc<Shard>> {
+    /// The first shard, of all profiles.
+    pub(super) async fn shard(&self, task: &Arc<TaskContext>) -> Result<Arc<Shard>> {
         let shard = self.first.get_or_try_init(|| async {
-            let shard = match wanted {
-                None => {
-                    let n_threads = task.session_config().target_partitions();
-                    self.profiles(task).await?.shard(0, n_threads, task.memory_pool())?
-                }
-                Some(_) => {
-                    let (profiles, keys) = self.scan.read(task, wanted).await?;
-                    let profiles = self.all.get_or_init(|| async { profiles }).await;
-                    profiles.with_keys(keys.ok_or_else(|| bug!("keys are still in use"))?)
-                }
-            };
+            let n_threads = task.session_config().target_partitions();
+            let shard = self.profiles(task).await?.shard(0, n_threads, task.memory_pool())?;
             Ok::<_, Error>(Arc::new(shard))
         });
         Ok(Arc::clone(shard.await?))
+    }
+
+    /// Whoever has one of some keys, each given once, as if they were profiles of which nothing else is known.
+    pub(super) fn anybody(&self, keys: Option<ArrayRef>, task: &Arc<TaskContext>) -> Result<Arc<Profiles>> {
+        let key_type = self.scan.key_type.clone();
+        let keys = Kept::new(keys.unwrap_or_else(|| new_empty_array(&Kept::form(&key_type))))?;
+        let memory = MemoryConsumer::new("keys of events that waited").register(task.memory_pool());
+        memory.try_grow(keys.memory())?;
+        let reader = &self.scan.reader;
+        Ok(Arc::new(Profiles {
+            starts: vec![0, keys.len()],
+            keys,
+            columns: HashMap::new(),
+            table: reader.table.clone(),
+            key: reader.key.clone(),
+            key_type,
+            attributes: Attributes::default(),
+            null_keys: 0,
+            _memory: memory,
+        }))
+    }
+
+    /// Reads those profiles alone that have one of some keys, each given once; says where the profile of each is, [`NOBODY`]
+    /// where there is none. No profile has been read before, and no others are from then on.
+    pub(super) async fn only(
+        &self,
+        keys: Kept,
+        task: &Arc<TaskContext>,
+    ) -> Result<(&Arc<Profiles>, Vec<u32>)> {
+        let wanted = Keys::new(keys, task.session_config().target_partitions());
+        let wanted = wanted.map_err(|_| bug!("a key is wanted twice"))?;
+        let (profiles, places) = self.scan.read(task, Some(Arc::new(wanted))).await?;
+        Ok((self.all.get_or_init(|| async { profiles }).await, places))
     }
 }

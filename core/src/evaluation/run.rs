@@ -6,10 +6,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use arrow::array::UInt32Array;
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryReservation;
 use hashbrown::HashSet;
+use roaring::RoaringBitmap;
 
 use crate::bug;
 use crate::error::Result;
@@ -17,8 +19,9 @@ use crate::error::Result;
 use super::attributes::Suspects;
 use super::counting::{Counted, Counting, Known};
 use super::finish::{Finish, Scratch};
+use super::keys::NOBODY;
 use super::matcher::Read;
-use super::pending::Pending;
+use super::pending::{self, Pending};
 use super::prepare::Prepared;
 use super::profiles::Everyone;
 use super::rank::Ordered;
@@ -63,20 +66,23 @@ impl Prepared {
         let may_wait = asked.members_only && !asked.orphans && !self.events_need_profiles();
         let first = match may_wait {
             false => First::Profiles,
+            true if self.evaluation.is_about_events() && asked.limit.is_none() => First::Members,
             true if self.evaluation.members_have_events() => First::Events,
             true => First::Both,
         };
         // Where profiles come after the events, buckets are of no use but to end early.
-        let buckets = in_common(&scans).filter(|_| first != First::Events || asked.limit.is_some());
+        let buckets = in_common(&scans).filter(|_| !first.is_events() || asked.limit.is_some());
         // Who is not wanted counts all the same where profiles are ordered.
         let few = asked.members_only && !asked.orphans && self.evaluation.ranks.is_empty();
         let suspects = few.then(|| Suspects::new(&self.evaluation)).flatten();
         // After the events nobody asks about profiles without any.
-        let suspects = suspects.filter(|suspects| first != First::Events || !suspects.are_computed());
+        let suspects = suspects.filter(|suspects| !first.is_events() || !suspects.are_computed());
         let everyone = Everyone::new(self.open_profiles(tables, buckets, suspects).await?);
         let evaluation = Arc::clone(&self.evaluation);
         let counted = evaluation.rules.iter().flat_map(|rule| {
-            std::iter::repeat_n(rule.ranks.is_empty() && asked.counted.contains(&rule.at), rule.trees.len())
+            let is_counted =
+                rule.ranks.is_empty() && first != First::Members && asked.counted.contains(&rule.at);
+            std::iter::repeat_n(is_counted, rule.trees.len())
         });
         let counted = counted.collect();
         let (values, ranks) = (self.values.clone(), self.ranks.clone());
@@ -138,6 +144,15 @@ enum First {
     Both,
     /// Events, if they are few; then those profiles alone that have any.
     Events,
+    /// Events, if they are few, which say who the members are; then the profiles of these alone.
+    Members,
+}
+
+impl First {
+    /// Whether no profile is read before events.
+    fn is_events(self) -> bool {
+        matches!(self, Self::Events | Self::Members)
+    }
 }
 
 /// How all tables are cut, if they are cut alike.
@@ -285,12 +300,12 @@ impl Run {
     async fn all_at_once(self: &Arc<Self>, n_threads: usize, first: First) -> Result<Found> {
         let mut profiles = JoinSet::new();
         match first {
-            First::Profiles => drop(self.everyone.shard(&self.task, None).await?),
+            First::Profiles => drop(self.everyone.shard(&self.task).await?),
             First::Both => {
                 let run = Arc::clone(self);
-                profiles.spawn(async move { run.everyone.shard(&run.task, None).await.map(drop) });
+                profiles.spawn(async move { run.everyone.shard(&run.task).await.map(drop) });
             }
-            First::Events => {}
+            First::Events | First::Members => {}
         }
         let (mut all, mut events) = (self.nobody(), vec![]);
         for table in 0..self.scans.len() {
@@ -311,16 +326,27 @@ impl Run {
         while let Some(done) = profiles.join_next().await {
             done.map_err(|error| bug!("reading profiles: {error}"))??;
         }
-        let (wanted, places) = match self.everyone.ready() {
-            Some(_) => (None, None),
+        let mut anybody = None;
+        let (shard, mut owners) = match self.everyone.ready() {
+            Some(shard) => (Arc::clone(shard), None),
             None => {
-                let waiting = events.iter().flatten().filter_map(|(_, pending)| pending.as_ref());
-                let (wanted, places) = self.everyone.wanted(waiting, n_threads)?;
-                (Some(wanted), Some(places))
+                let waiting = events.iter_mut().flatten().filter_map(|(_, pending)| pending.as_mut());
+                let (keys, mut owners) = pending::together(waiting)?;
+                let of_events = self.everyone.anybody(keys, &self.task)?;
+                let shard = match first {
+                    First::Members => anybody.insert(of_events).whole(),
+                    _ => {
+                        let (profiles, places) =
+                            self.everyone.only(of_events.keys.clone(), &self.task).await?;
+                        for number in owners.iter_mut().flatten().filter(|number| **number != NOBODY) {
+                            *number = places[*number as usize];
+                        }
+                        profiles.whole()
+                    }
+                };
+                (Arc::new(shard), Some(owners.into_iter()))
             }
         };
-        let shard = self.everyone.shard(&self.task, wanted).await?;
-        let mut ordinals = places.map(|places| places.into_iter().map(|place| shard.keys.place(place)));
         let mut counted = vec![];
         for (of_table, counting) in events.into_iter().zip(&self.finish.tables) {
             let (mut scatters, mut set) = (vec![], JoinSet::new());
@@ -330,10 +356,11 @@ impl Run {
                     continue;
                 };
                 let shard = Arc::clone(&shard);
-                let known = ordinals.as_mut().map(|ordinals| ordinals.take(pending.len()).collect());
+                let owners = owners.as_mut().and_then(Iterator::next);
                 set.spawn(async move {
                     scatter.begin(shard.n_partitions());
-                    pending.settle(&shard, known, &mut scatter)?;
+                    let owners = owners.map_or_else(|| pending.owners(&shard), Ok)?;
+                    pending.settle(&owners, &mut scatter);
                     Ok::<_, crate::error::Error>(scatter)
                 });
             }
@@ -367,7 +394,32 @@ impl Run {
         while let Some(done) = set.join_next().await {
             all.add(done.map_err(|error| bug!("finishing an evaluation: {error}"))??);
         }
+        if let Some(anybody) = anybody {
+            self.with_profiles(&anybody, &mut all.members).await?;
+        }
         Ok(all)
+    }
+
+    /// Given members by their positions among anybody who has events, reads their profiles: those who have one stay, by its
+    /// position.
+    async fn with_profiles(&self, anybody: &Profiles, members: &mut [Members]) -> Result<()> {
+        let mut of_trees = vec![];
+        for members in members {
+            let Members::Positions(members) = members else { return Err(bug!("members who were counted")) };
+            of_trees.push(members);
+        }
+        let all: RoaringBitmap = of_trees.iter().fold(RoaringBitmap::new(), |all, own| all | &**own);
+        let keys = anybody.keys.some(&UInt32Array::from_iter_values(&all))?;
+        let (_, found) = self.everyone.only(keys, &self.task).await?;
+        let mut places = vec![NOBODY; anybody.keys.len()];
+        for (member, place) in all.iter().zip(found) {
+            places[member as usize] = place;
+        }
+        for members in of_trees {
+            let own = members.iter().map(|member| places[member as usize]);
+            *members = own.filter(|place| *place != NOBODY).collect();
+        }
+        Ok(())
     }
 
     /// One thread's reading of an event table, as long as there are parts of it; with the events that wait, if no profile

@@ -23,7 +23,6 @@ use super::asked::SECONDS_A_DAY;
 use super::keys::NOBODY;
 use super::matcher::{Alive, Matcher, Owners};
 use super::parquet::{Files, Piece, SPARSE, Selected};
-use super::pending;
 use super::prepare::Prepared;
 use super::profiles::Everyone;
 use super::scatter::Scatter;
@@ -315,9 +314,9 @@ impl<'a> Reader<'a> {
             if let Some(shard) = self.everyone.ready() {
                 self.begin(shard)?;
             } else if self.everyone.wait(n_pending)
-                || self.waiting.try_grow(n_pending * pending::BYTES).is_err()
+                || self.waiting.try_resize(self.matcher.pending.memory()).is_err()
             {
-                let shard = self.everyone.shard(self.task, None).await?;
+                let shard = self.everyone.shard(self.task).await?;
                 self.begin(&shard)?;
             }
         }

@@ -14,7 +14,7 @@ use crate::bug;
 use crate::error::{Error, Result};
 
 use super::attributes::Attributes;
-use super::keys::{Kept, Keys, repeated};
+use super::keys::{Coded, Kept, Keys, repeated};
 use super::scatter::PROFILES;
 
 /// The profiles of a store that are looked at, shard by shard, and what is known of them.
@@ -58,12 +58,12 @@ impl Profiles {
         let memory = MemoryConsumer::new("profiles of an evaluation").register(pool);
         memory.try_grow(Keys::memory(n))?;
         let keys = Keys::new(self.keys.slice(range), n_threads).map_err(|_| self.repeated())?;
-        Ok(Shard { first, n, keys, profiles: Arc::clone(self), _memory: Some(memory) })
+        Ok(Shard { first, n, keys: Some(keys), profiles: Arc::clone(self), _memory: Some(memory) })
     }
 
-    /// All profiles as one shard, given their keys as they are looked up.
-    pub(super) fn with_keys(self: &Arc<Self>, keys: Keys) -> Shard {
-        Shard { first: 0, n: self.keys.len(), keys, profiles: Arc::clone(self), _memory: None }
+    /// All profiles as one shard in which no key is looked up.
+    pub(super) fn whole(self: &Arc<Self>) -> Shard {
+        Shard { first: 0, n: self.keys.len(), keys: None, profiles: Arc::clone(self), _memory: None }
     }
 
     /// What is said of keys that stand twice: the same, whoever has met one.
@@ -83,7 +83,7 @@ pub(super) struct Shard {
     /// How many profiles are in shards before, and how many in this one.
     pub(super) first: usize,
     n: usize,
-    pub(super) keys: Keys,
+    keys: Option<Keys>,
     /// All of them.
     pub(super) profiles: Arc<Profiles>,
     /// What the table of keys takes.
@@ -91,6 +91,12 @@ pub(super) struct Shard {
 }
 
 impl Shard {
+    /// The ordinals of some keys; [`NOBODY`](super::keys::NOBODY) where no profile has the key.
+    pub(super) fn ordinals(&self, keys: &ArrayRef, coded: &mut Coded) -> Result<Vec<u32>> {
+        let own = self.keys.as_ref().ok_or_else(|| bug!("keys of a shard without a table of keys"))?;
+        own.ordinals(keys, coded)
+    }
+
     /// How many profiles there are.
     pub(super) fn len(&self) -> usize {
         self.n
