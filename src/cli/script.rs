@@ -6,12 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
+
 use super::output::Output;
 use super::stop::Stop;
+use crate::bug;
 use crate::diagnostic::{Kind, Source, Span};
 use crate::engine::Session;
 use crate::error::{Error, Result};
-use crate::statement::{self, Command};
+use crate::statement::{self, Command, Statement};
 
 /// Reads a file as a text; `-` is standard input.
 pub(crate) fn read(path: &Path) -> Result<Source> {
@@ -35,10 +38,67 @@ pub(crate) fn read(path: &Path) -> Result<Source> {
 
 /// Runs the statements of a text; the first error ends it, and what ran before stays done.
 pub(crate) async fn run(session: &Session, source: &Source, output: &mut Output) -> Result<(), Stop> {
-    for piece in statement::split(&source.text) {
-        run_one(session, source, piece.range, output).await?;
+    let mut statements = Statements::of(source);
+    while let Some(statement) = statements.next().await? {
+        run_one(session, &statement, output).await?;
     }
     Ok(())
+}
+
+/// So many statements at most are parsed together.
+const AHEAD: usize = 64;
+
+/// What some statements were parsed to.
+type Parsed = Vec<Result<Statement, Stop>>;
+
+/// The statements of a text in order. While one runs, some that come after it are parsed by another thread.
+pub(crate) struct Statements {
+    source: Source,
+    pieces: std::vec::IntoIter<Range<usize>>,
+    ready: std::vec::IntoIter<Result<Statement, Stop>>,
+    ahead: Option<JoinHandle<Parsed>>,
+    /// How many are parsed next.
+    n: usize,
+}
+
+impl Statements {
+    pub(crate) fn of(source: &Source) -> Self {
+        let pieces: Vec<_> = statement::split(&source.text).into_iter().map(|piece| piece.range).collect();
+        let (mut pieces, source) = (pieces.into_iter(), source.clone());
+        // The first is wanted at once, and is often the only one.
+        let first: Parsed = pieces.next().map(|piece| parse(&source, piece)).into_iter().collect();
+        let mut statements = Self { source, pieces, ready: first.into_iter(), ahead: None, n: 1 };
+        statements.parse_ahead();
+        statements
+    }
+
+    /// The next one; a mistake in it comes when those before it have run.
+    pub(crate) async fn next(&mut self) -> Result<Option<Statement>, Stop> {
+        if let Some(statement) = self.ready.next() {
+            return statement.map(Some);
+        }
+        let Some(parsed) = self.ahead.take() else { return Ok(None) };
+        let parsed = parsed.await.map_err(|error| Stop::from(bug!("parsing a text: {error}")))?;
+        self.ready = parsed.into_iter();
+        self.parse_ahead();
+        self.ready.next().transpose()
+    }
+
+    fn parse_ahead(&mut self) {
+        let pieces: Vec<_> = self.pieces.by_ref().take(self.n).collect();
+        if pieces.is_empty() {
+            return;
+        }
+        self.n = AHEAD.min(2 * self.n);
+        let source = self.source.clone();
+        let parsed = move || pieces.into_iter().map(|piece| parse(&source, piece)).collect();
+        self.ahead = Some(tokio::task::spawn_blocking(parsed));
+    }
+}
+
+fn parse(source: &Source, piece: Range<usize>) -> Result<Statement, Stop> {
+    let whole = Span::new(piece.start, piece.end);
+    statement::parse(source, piece).map_err(|fault| Stop::from(Error::from(fault)).at(source, whole))
 }
 
 /// What running a statement came to.
@@ -48,19 +108,15 @@ pub(crate) struct Ran {
     pub(crate) changed_names: bool,
 }
 
-/// Runs the statement at `range`.
+/// Runs a statement.
 pub(crate) async fn run_one(
     session: &Session,
-    source: &Source,
-    range: Range<usize>,
+    statement: &Statement,
     output: &mut Output,
 ) -> Result<Ran, Stop> {
     let started = Instant::now();
-    let whole = Span::new(range.start, range.end);
-    let statement =
-        statement::parse(source, range).map_err(|fault| Stop::from(Error::from(fault)).at(source, whole))?;
-    let at = |stop: Stop| stop.at(source, statement.span);
-    let answer = session.execute(&statement).await.map_err(|error| at(error.into()))?;
+    let at = |stop: Stop| stop.at(&statement.source, statement.span);
+    let answer = session.execute(statement).await.map_err(|error| at(error.into()))?;
     output.show(&tag(&statement.command), &answer.schema, answer.stream).await.map_err(at)?;
     let changed_names =
         answer.schema.fields().is_empty() || matches!(statement.command, Command::Evaluate { .. });

@@ -37,10 +37,11 @@ pub(super) async fn run(global: &Global, arguments: &Sql) -> Result<(), Stop> {
             Input::Text(text) => Source::typed(text.as_str()),
             Input::File(path) => script::read(path)?,
         };
-        for piece in crate::statement::split(&source.text) {
-            let line = &source.text[piece.range.clone()];
-            let ran = script::run_one(&session, &source, piece.range, &mut output).await?;
+        let mut statements = script::Statements::of(&source);
+        while let Some(statement) = statements.next().await? {
+            let ran = script::run_one(&session, &statement, &mut output).await?;
             if global.verbose {
+                let line = &source.text[statement.piece];
                 let first = line.trim().lines().next().unwrap_or_default();
                 note(&format!("{:.3} s  {first}", ran.took.as_secs_f64()));
             }

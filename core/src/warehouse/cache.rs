@@ -17,7 +17,7 @@ const RELIST_SHARE: u32 = 20;
 const SHARDS: u64 = 64;
 
 /// Entries by name.
-type Shard = HashMap<String, Arc<Entry>>;
+type Shard = HashMap<Arc<str>, Arc<Entry>>;
 
 /// The newest version of every entry, as of one moment.
 #[derive(Clone, Debug, Default)]
@@ -48,16 +48,16 @@ impl Snapshot {
     /// The names of a kind that were ever used, dropped ones included, by name.
     pub fn names(&self, kind: Kind) -> Vec<&str> {
         let shards = self.shards.range((kind, 0)..(kind, SHARDS));
-        let mut names: Vec<_> = shards.flat_map(|(_, shard)| shard.keys().map(String::as_str)).collect();
+        let mut names: Vec<_> = shards.flat_map(|(_, shard)| shard.keys().map(|name| &**name)).collect();
         names.sort_unstable();
         names
     }
 
     fn add(&mut self, entry: Entry) {
         let shard = self.shards.entry((entry.kind, shard(&entry.name))).or_default();
-        let known = shard.get(&entry.name).map_or(0, |known| known.version);
+        let known = shard.get(entry.name.as_str()).map_or(0, |known| known.version);
         if entry.version > known {
-            Arc::make_mut(shard).insert(entry.name.clone(), Arc::new(entry));
+            Arc::make_mut(shard).insert(entry.name.as_str().into(), Arc::new(entry));
         }
     }
 }

@@ -23,7 +23,7 @@ use super::stop::{Stop, note};
 use crate::diagnostic::{Kind, Source};
 use crate::engine::{Engine, Session};
 use crate::error::{Error, Result};
-use crate::statement::{quote, quote_string, split};
+use crate::statement::{quote, quote_string};
 
 use command::Command;
 use helper::LineHelper;
@@ -105,9 +105,10 @@ impl Shell {
 
     /// Runs statements, each until it ends or Ctrl-C is typed.
     async fn script(&mut self, source: &Source) -> Result<(), Stop> {
-        for piece in split(&source.text) {
+        let mut statements = script::Statements::of(source);
+        while let Some(statement) = statements.next().await? {
             let ran = tokio::select! {
-                ran = script::run_one(&self.session, source, piece.range, &mut self.output) => ran?,
+                ran = script::run_one(&self.session, &statement, &mut self.output) => ran?,
                 _ = tokio::signal::ctrl_c() => {
                     return Err(Error::new(Kind::Cancelled, "the statement was stopped").into());
                 }
