@@ -1,6 +1,9 @@
 //! The evaluation instant in rules: `now()` and its like as constants, and the time bounds of conditions.
 
+use std::sync::LazyLock;
+
 use arrow::datatypes::DataType;
+use chrono::format::{self, Item, Parsed, StrftimeItems};
 use chrono::{DateTime, Days, Months, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 
 use crate::segment::{BinaryOp, Expr, Node, Relation, Value};
@@ -84,6 +87,10 @@ fn parse_instant(to: &str, text: &str) -> Option<NaiveDateTime> {
 pub fn parse_timestamp(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
     let zoned = text.replacen(' ', "T", 1);
+    // Instants that rules are resolved to have no zone: that is asked first, since it is asked most.
+    if let Some(instant) = parse_plain(&zoned) {
+        return Some(instant.and_utc());
+    }
     if let Ok(instant) = DateTime::parse_from_rfc3339(&zoned) {
         return Some(instant.to_utc());
     }
@@ -91,12 +98,20 @@ pub fn parse_timestamp(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(instant) = DateTime::parse_from_str(&format!("{zoned}:00"), "%Y-%m-%dT%H:%M:%S%.f%:z") {
         return Some(instant.to_utc());
     }
-    for format in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"] {
-        if let Ok(instant) = NaiveDateTime::parse_from_str(&zoned, format) {
-            return Some(instant.and_utc());
-        }
+    if let Ok(instant) = NaiveDateTime::parse_from_str(&zoned, "%Y-%m-%dT%H:%M") {
+        return Some(instant.and_utc());
     }
     NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0).map(|instant| instant.and_utc())
+}
+
+/// A date and time without a zone.
+fn parse_plain(text: &str) -> Option<NaiveDateTime> {
+    // chrono reads a format anew for each text.
+    static FORMAT: LazyLock<Vec<Item<'static>>> =
+        LazyLock::new(|| StrftimeItems::new("%Y-%m-%dT%H:%M:%S%.f").collect());
+    let mut parsed = Parsed::new();
+    format::parse(&mut parsed, text, FORMAT.iter()).ok()?;
+    parsed.to_naive_datetime_with_offset(0).ok()
 }
 
 /// Moves an instant by an interval such as `30 days` or `1 month 12 hours`; `None` where the text is not so plain.
