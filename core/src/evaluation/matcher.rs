@@ -450,8 +450,8 @@ impl<'a> Matcher<'a> {
         self.sieve.begin(shard.len());
         // The same dictionary says other places in another shard.
         self.keys = Coded::default();
-        let owners = self.pending.owners(shard)?;
-        self.pending.settle(&owners, &mut self.scatter);
+        let ordinals = self.pending.ordinals(shard)?;
+        self.pending.settle(&ordinals, &mut self.scatter);
         Ok(())
     }
 

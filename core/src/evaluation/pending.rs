@@ -115,7 +115,7 @@ impl Pending {
     }
 
     /// The ordinals that a shard has for the keys of the events, by number; no key is known from then on.
-    pub(super) fn owners(&mut self, shard: &Shard) -> Result<Vec<u32>> {
+    pub(super) fn ordinals(&mut self, shard: &Shard) -> Result<Vec<u32>> {
         self.coded = Coded::default();
         let keys = self.met.take()?;
         Ok(keys.map(|keys| shard.ordinals(&keys, &mut Coded::default())).transpose()?.unwrap_or_default())

@@ -162,6 +162,15 @@ fn in_common(scans: &[Scan]) -> Option<Buckets> {
     others.iter().all(|scan| scan.buckets.is_some_and(|other| other.n == buckets.n)).then_some(buckets)
 }
 
+/// Whose events are.
+struct Owners {
+    shard: Arc<Shard>,
+    /// For each thread's events that wait, the ordinals by the numbers of their keys; where these have to be looked up, none.
+    ordinals: Option<Vec<Vec<u32>>>,
+    /// Whoever has events, where it is not known yet who of them has a profile.
+    anybody: Option<Arc<Profiles>>,
+}
+
 /// A run, as all threads see it.
 struct Run {
     finish: Finish,
@@ -326,27 +335,8 @@ impl Run {
         while let Some(done) = profiles.join_next().await {
             done.map_err(|error| bug!("reading profiles: {error}"))??;
         }
-        let mut anybody = None;
-        let (shard, mut owners) = match self.everyone.ready() {
-            Some(shard) => (Arc::clone(shard), None),
-            None => {
-                let waiting = events.iter_mut().flatten().filter_map(|(_, pending)| pending.as_mut());
-                let (keys, mut owners) = pending::together(waiting)?;
-                let of_events = self.everyone.anybody(keys, &self.task)?;
-                let shard = match first {
-                    First::Members => anybody.insert(of_events).whole(),
-                    _ => {
-                        let (profiles, places) =
-                            self.everyone.only(of_events.keys.clone(), &self.task).await?;
-                        for number in owners.iter_mut().flatten().filter(|number| **number != NOBODY) {
-                            *number = places[*number as usize];
-                        }
-                        profiles.whole()
-                    }
-                };
-                (Arc::new(shard), Some(owners.into_iter()))
-            }
-        };
+        let Owners { shard, ordinals, anybody } = self.owners(first, &mut events).await?;
+        let mut ordinals = ordinals.map(Vec::into_iter);
         let mut counted = vec![];
         for (of_table, counting) in events.into_iter().zip(&self.finish.tables) {
             let (mut scatters, mut set) = (vec![], JoinSet::new());
@@ -356,11 +346,11 @@ impl Run {
                     continue;
                 };
                 let shard = Arc::clone(&shard);
-                let owners = owners.as_mut().and_then(Iterator::next);
+                let ordinals = ordinals.as_mut().and_then(Iterator::next);
                 set.spawn(async move {
                     scatter.begin(shard.n_partitions());
-                    let owners = owners.map_or_else(|| pending.owners(&shard), Ok)?;
-                    pending.settle(&owners, &mut scatter);
+                    let ordinals = ordinals.map_or_else(|| pending.ordinals(&shard), Ok)?;
+                    pending.settle(&ordinals, &mut scatter);
                     Ok::<_, crate::error::Error>(scatter)
                 });
             }
@@ -398,6 +388,28 @@ impl Run {
             self.with_profiles(&anybody, &mut all.members).await?;
         }
         Ok(all)
+    }
+
+    /// Whose the events are that were read, some of which may wait.
+    async fn owners(&self, first: First, events: &mut [Vec<(Scatter, Option<Pending>)>]) -> Result<Owners> {
+        if let Some(shard) = self.everyone.ready() {
+            return Ok(Owners { shard: Arc::clone(shard), ordinals: None, anybody: None });
+        }
+        let waiting = events.iter_mut().flatten().filter_map(|(_, pending)| pending.as_mut());
+        let (keys, mut ordinals) = pending::together(waiting)?;
+        let anybody = self.everyone.anybody(keys, &self.task)?;
+        if first == First::Members {
+            return Ok(Owners {
+                shard: Arc::new(anybody.whole()),
+                ordinals: Some(ordinals),
+                anybody: Some(anybody),
+            });
+        }
+        let (profiles, places) = self.everyone.only(anybody.keys.clone(), &self.task).await?;
+        for ordinal in ordinals.iter_mut().flatten().filter(|ordinal| **ordinal != NOBODY) {
+            *ordinal = places[*ordinal as usize];
+        }
+        Ok(Owners { shard: Arc::new(profiles.whole()), ordinals: Some(ordinals), anybody: None })
     }
 
     /// Given members by their positions among anybody who has events, reads their profiles: those who have one stay, by its
