@@ -57,9 +57,13 @@ enum Kind {
         is_true: u32,
     },
     Elements {
-        tests: HashMap<String, Vec<usize>>,
-        known: HashMap<Vec<usize>, u32>,
-        n_tests: usize,
+        /// The tests that hold for a list with this element, as bits.
+        tests: HashMap<String, Vec<u64>>,
+        /// Words of such bits one after the other, the first after 0: where each leads, which no other words do.
+        steps: HashMap<(u32, u64), u32>,
+        /// Where the last word leads, the class.
+        known: HashMap<u32, u32>,
+        n_words: usize,
     },
     Lookup {
         by_key: HashMap<Box<str>, u32>,
@@ -297,13 +301,15 @@ impl Classes {
                 Kind::Boolean { is_false: self.class(of(false)), is_true: self.class(of(true)) }
             }
             Of::Elements(_) => {
-                let mut tests: HashMap<String, Vec<usize>> = HashMap::new();
+                let n_words = subject.tests.len().div_ceil(64);
+                let mut tests: HashMap<String, Vec<u64>> = HashMap::new();
                 for (at, test) in subject.tests.iter().enumerate() {
                     if let Test::Has(value) = test {
-                        tests.entry(value.clone()).or_default().push(at);
+                        tests.entry(value.clone()).or_insert_with(|| vec![0; n_words])[at / 64] |=
+                            1 << (at % 64);
                     }
                 }
-                Kind::Elements { tests, known: HashMap::new(), n_tests: subject.tests.len() }
+                Kind::Elements { tests, steps: HashMap::new(), known: HashMap::new(), n_words }
             }
             Of::Lookup(_) => {
                 let rows = lookup.ok_or_else(|| bug!("a lookup was not read"))?;
@@ -482,13 +488,15 @@ impl Classes {
     fn elements(&mut self, column: &ArrayRef) -> Result<Vec<u32>> {
         let list = column.as_list_opt::<i32>().ok_or_else(|| bug!("no list"))?;
         let mut kind = std::mem::replace(&mut self.kind, Kind::Boolean { is_false: 0, is_true: 0 });
-        let Kind::Elements { tests, known, n_tests } = &mut kind else { return Err(bug!("no elements")) };
+        let Kind::Elements { tests, steps, known, n_words } = &mut kind else {
+            return Err(bug!("no elements"));
+        };
         let tests_of = |values: &ArrayRef| {
             let values = views(values)?;
             let tests = values.iter().map(|value| value.and_then(|value| tests.get(value)));
             Ok::<Vec<_>, Error>(tests.collect())
         };
-        let of_value: Vec<Option<&Vec<usize>>> = match list.values().as_any_dictionary_opt() {
+        let of_value: Vec<Option<&Vec<u64>>> = match list.values().as_any_dictionary_opt() {
             None => tests_of(list.values())?,
             Some(codes) if codes.values().is_empty() => vec![None; codes.len()],
             Some(codes) => {
@@ -499,33 +507,27 @@ impl Classes {
             }
         };
         let mut out = Vec::with_capacity(list.len());
-        let mut found: Vec<usize> = vec![];
-        let mut truths: Vec<Truth> = vec![];
+        let mut found = vec![0; *n_words];
         for row in 0..list.len() {
             if list.is_null(row) {
                 out.push(self.null);
                 continue;
             }
-            found.clear();
+            found.fill(0);
             let offsets = list.value_offsets();
             let range = offsets[row].cast_unsigned() as usize..offsets[row + 1].cast_unsigned() as usize;
             for value in of_value[range].iter().copied().flatten() {
-                found.extend(value);
+                found.iter_mut().zip(value).for_each(|(found, own)| *found |= own);
             }
-            found.sort_unstable();
-            found.dedup();
-            if let Some(class) = known.get(&found) {
-                out.push(*class);
-                continue;
+            let mut at = 0;
+            for &word in &found {
+                let next = small(steps.len()) + 1;
+                at = *steps.entry((at, word)).or_insert(next);
             }
-            truths.clear();
-            truths.resize(*n_tests, Some(false));
-            for &test in &found {
-                truths[test] = Some(true);
-            }
-            let class = self.class(|test| truths[test]);
-            known.insert(found.clone(), class);
-            out.push(class);
+            let class = known
+                .entry(at)
+                .or_insert_with(|| self.class(|test| Some(found[test / 64] >> (test % 64) & 1 == 1)));
+            out.push(*class);
         }
         self.kind = kind;
         Ok(out)
