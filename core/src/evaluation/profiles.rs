@@ -26,7 +26,7 @@ use super::prepare::Prepared;
 use super::reading::{ProfileReader, joined};
 use super::scan::Rows;
 use super::shard::{Profiles, Shard, by_bucket};
-use super::{Buckets, Tables};
+use super::{Buckets, Tables, Watch};
 
 impl Prepared {
     /// The columns of profiles that expressions about events or features need.
@@ -206,6 +206,9 @@ impl ProfileScan {
     }
 }
 
+/// So many rows of events tell how many there will be.
+const TELLING: u64 = 1 << 16;
+
 /// The profiles of a run: read before all events, or when too many of these wait for them, or after all.
 pub(super) struct Everyone {
     scan: ProfileScan,
@@ -223,9 +226,13 @@ impl Everyone {
         Self { scan, all, first, n_pending, most }
     }
 
-    /// More events wait for the profiles to be read; says whether they should not.
-    pub(super) fn wait(&self, n: usize) -> bool {
-        self.n_pending.fetch_add(n, Relaxed) + n > self.most
+    /// More events wait for the profiles to be read; says whether they should not, since they are too many or will be, as
+    /// far as the rows read until now tell.
+    pub(super) fn wait(&self, n: usize, watch: &Watch) -> bool {
+        let n = self.n_pending.fetch_add(n, Relaxed) + n;
+        let (read, total) = (watch.rows.load(Relaxed), watch.total.load(Relaxed));
+        let expected = n as u128 * u128::from(total);
+        n > self.most || read >= TELLING && expected > self.most as u128 * 2 * u128::from(read)
     }
 
     /// The profiles.

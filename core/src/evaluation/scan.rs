@@ -313,7 +313,7 @@ impl<'a> Reader<'a> {
         if self.shard.is_none() {
             if let Some(shard) = self.everyone.ready() {
                 self.begin(shard)?;
-            } else if self.everyone.wait(n_pending)
+            } else if self.everyone.wait(n_pending, self.watch)
                 || self.waiting.try_resize(self.matcher.pending.memory()).is_err()
             {
                 let shard = self.everyone.shard(self.task).await?;
