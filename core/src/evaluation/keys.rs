@@ -17,6 +17,7 @@ use crate::diagnostic::{Diagnostic, Kind};
 use crate::error::{Error, Result};
 
 use super::bits::small;
+use super::reading::joined;
 
 /// No profile has this ordinal.
 pub(super) const NOBODY: u32 = u32::MAX;
@@ -38,6 +39,9 @@ const SERIAL: usize = 1 << 15;
 
 /// Where one batch asks for more than one in so many of a dictionary's keys, all of them are looked up.
 const FEW: usize = 4;
+
+/// So many bytes, or fewer, are copied by one thread.
+const COPIED: usize = 1 << 20;
 
 /// So many keys are few: their table fits into the second cache of a core.
 const ROOMY: usize = 1 << 15;
@@ -143,6 +147,48 @@ impl Texts {
         FixedSizeBinaryArray::try_new(i32::try_from(length).ok()?, bytes, None).ok()
     }
 
+    /// Parts behind each other, copied by some threads, if all their texts are of one length: most of what copying so much takes
+    /// is the system's giving of memory.
+    fn together(parts: &[ArrayRef], n_threads: usize) -> Option<FixedSizeBinaryArray> {
+        let parts = parts.iter().filter(|part| !part.is_empty());
+        let parts: Vec<_> =
+            parts.map(|part| Self::even(part.as_string_opt::<i64>()?)).collect::<Option<_>>()?;
+        let length = parts.first()?.value_size();
+        if parts.iter().any(|part| part.value_size() != length) {
+            return None;
+        }
+        let mut bytes = vec![0; parts.iter().map(|part| part.value_data().len()).sum()];
+        let of_each = (bytes.len() / n_threads.max(1)).max(COPIED);
+        std::thread::scope(|scope| {
+            let (mut rest, mut left) = (&mut bytes[..], &parts[..]);
+            while !left.is_empty() {
+                let mut n_bytes = 0;
+                let is_full = |part: &FixedSizeBinaryArray| {
+                    n_bytes += part.value_data().len();
+                    n_bytes >= of_each
+                };
+                let n_parts = left.iter().position(is_full).map_or(left.len(), |last| last + 1);
+                let (own, others) = left.split_at(n_parts);
+                let (to, behind) = std::mem::take(&mut rest).split_at_mut(n_bytes);
+                (rest, left) = (behind, others);
+                let copy = move || {
+                    let mut to = to;
+                    for part in own {
+                        let (own, behind) = to.split_at_mut(part.value_data().len());
+                        own.copy_from_slice(part.value_data());
+                        to = behind;
+                    }
+                };
+                if left.is_empty() {
+                    copy();
+                } else {
+                    scope.spawn(copy);
+                }
+            }
+        });
+        FixedSizeBinaryArray::try_new(i32::try_from(length).ok()?, bytes.into(), None).ok()
+    }
+
     #[inline]
     fn get(&self, at: usize) -> &[u8] {
         match self {
@@ -161,6 +207,14 @@ impl Kept {
     /// Keys of a batch in this form; none is NULL.
     pub(super) fn part(keys: &ArrayRef) -> Result<ArrayRef> {
         cast(keys, &Self::form(keys.data_type())).map_err(|error| bug!("keys: {error}"))
+    }
+
+    /// Keys that have this form behind each other; `none` is the type of those that there are none of.
+    pub(super) fn together(parts: Vec<ArrayRef>, none: &DataType, n_threads: usize) -> Result<Self> {
+        match Texts::together(&parts, n_threads) {
+            Some(even) if even.len() <= UNKNOWN as usize => Ok(Self::Text(Texts::Even(even))),
+            _ => Self::new(joined(parts, None, none)?),
+        }
     }
 
     /// Keys that have this form.
@@ -468,4 +522,37 @@ pub fn repeated(keys: &ArrayRef, first: usize, more: usize, table: &str, column:
     Diagnostic::new(Kind::Data, message)
         .help(format!("a profile is one row: declare the store on a view with one row for each `{column}`"))
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parts as they are put together by several threads, and one after the other.
+    fn check(parts: &[&[&str]], n_threads: usize) -> bool {
+        let parts: Vec<ArrayRef> = parts
+            .iter()
+            .map(|part| std::sync::Arc::new(LargeStringArray::from(part.to_vec())) as ArrayRef)
+            .collect();
+        let one_by_one = Kept::new(joined(parts.clone(), None, &DataType::LargeUtf8).unwrap()).unwrap();
+        let together = Kept::together(parts.clone(), &DataType::LargeUtf8, n_threads).unwrap();
+        let texts = |keys: &Kept| keys.array(&DataType::Utf8).unwrap();
+        assert_eq!(&texts(&one_by_one), &texts(&together));
+        Texts::together(&parts, n_threads).is_some()
+    }
+
+    #[test]
+    fn parts_of_keys_are_put_together_in_order() {
+        for n_threads in [1, 2, 7] {
+            assert!(check(&[&["ab", "cd"], &[], &["ef"], &["gh", "ij", "kl"]], n_threads));
+            assert!(!check(&[&["ab"], &["cde"]], n_threads));
+            assert!(!check(&[&["ab", "c"], &["de"]], n_threads));
+            assert!(!check(&[&[""], &[""]], n_threads));
+            assert!(!check(&[&[], &[]], n_threads));
+        }
+        let own: Vec<String> = (0..300_000).map(|key| format!("{key:012}")).collect();
+        let texts: Vec<&str> = own.iter().map(String::as_str).collect();
+        let parts: Vec<&[&str]> = texts.chunks(7_919).collect();
+        assert!(check(&parts, 3));
+    }
 }

@@ -173,7 +173,11 @@ impl ProfileScan {
         }
         let (order, starts) = self.reader.buckets.map(|of| by_bucket(&buckets, of.n)).transpose()?.unzip();
         let whole = |parts: Vec<ArrayRef>, none: &DataType| joined(parts, order.as_deref(), none);
-        let keys = Kept::new(whole(keys, &Kept::form(&self.key_type))?)?;
+        let form = Kept::form(&self.key_type);
+        let keys = match order {
+            Some(_) => Kept::new(whole(keys, &form)?)?,
+            None => Kept::together(keys, &form, task.session_config().target_partitions())?,
+        };
         let starts = starts.unwrap_or_else(|| vec![0, keys.len()]);
         let mut of_subject = vec![];
         for parts in classes {
