@@ -615,3 +615,31 @@ async fn whoever_did_what_a_rule_asks_is_a_member_only_with_a_profile() {
         assert!(refused.contains("the profile key `2` stands in more than one row"), "{key}: {refused}");
     }
 }
+
+/// More questions about the elements of a list than a word has bits.
+#[tokio::test]
+async fn lists_are_asked_about_any_number_of_elements() {
+    let session = open(Options::default()).await;
+    run(
+        &session,
+        "CREATE TABLE profiles AS SELECT value AS id, CASE WHEN value % 11 = 0 THEN NULL WHEN value % 13 = 0 THEN []
+                 ELSE ['t' || (value % 140), NULL, 't' || (value * 7 % 140), 't' || (value * value % 140)] END AS tags
+             FROM generate_series(1, 2000);
+         CREATE PROFILE STORE world PROFILES profiles KEY (id)",
+    )
+    .await
+    .unwrap();
+    let mut rules: Vec<String> = (0..135).map(|tag| format!("array_has(tags, 't{tag}')")).collect();
+    rules.push("array_has(tags, 't3') AND NOT array_has(tags, 't129')".to_owned());
+    rules.push("array_has(tags, 't64') OR array_has(tags, 't63') OR tags IS NULL".to_owned());
+    for (at, rule) in rules.iter().enumerate() {
+        run(&session, &format!("CREATE SEGMENT s{at:03} AS {rule}")).await.unwrap();
+    }
+    let plan = show(&session, "EXPLAIN EVALUATE ALL SEGMENTS").await;
+    assert!(plan.contains(&format!("rules in the program: {}", rules.len())), "{plan}");
+    let found = counts(&session).await.into_values();
+    for (rule, found) in rules.iter().zip(found) {
+        let sql = format!("SELECT count(*) FROM profiles WHERE {rule}");
+        assert_eq!([found], *first_column(&run(&session, &sql).await.unwrap()), "{rule}");
+    }
+}
