@@ -36,8 +36,8 @@ pub(super) struct Pending {
     times: Vec<i64>,
     signatures: Vec<u32>,
     values: Vec<u64>,
-    /// Up to where the values of each event are.
-    ends: Vec<u32>,
+    /// How many of the values are each event's.
+    n_values: Vec<u32>,
 }
 
 /// Keys, numbered in the order in which they are met.
@@ -92,8 +92,9 @@ impl Pending {
         self.rows.push(small(row));
         self.times.push(time);
         self.signatures.push(signature);
+        let before = self.values.len();
         self.values.extend(values);
-        self.ends.push(small(self.values.len()));
+        self.n_values.push(small(self.values.len() - before));
     }
 
     /// Ends the batch at hand, given the keys of its rows; says how many events it had.
@@ -123,10 +124,10 @@ impl Pending {
 
     /// Hands the events over to the partitions of their profiles, given the ordinals of these by the numbers of their keys.
     pub(super) fn settle(&mut self, ordinals: &[u32], scatter: &mut Scatter) {
-        let Self { owners, times, signatures, values, ends, .. } = std::mem::take(self);
+        let Self { owners, times, signatures, values, n_values, .. } = std::mem::take(self);
         let mut start = 0;
         for (at, owner) in owners.into_iter().enumerate() {
-            let end = ends[at] as usize;
+            let end = start + n_values[at] as usize;
             // Events without a key have a number that no key has.
             if let Some(&ordinal) = ordinals.get(owner as usize)
                 && ordinal != NOBODY
