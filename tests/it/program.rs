@@ -622,7 +622,7 @@ async fn lists_are_asked_about_any_number_of_elements() {
     let session = open(Options::default()).await;
     run(
         &session,
-        "CREATE TABLE profiles AS SELECT value AS id, CASE WHEN value % 11 = 0 THEN NULL WHEN value % 13 = 0 THEN []
+        "CREATE TABLE profiles AS SELECT value AS id, CASE WHEN value % 11 = 0 THEN NULL WHEN value % 13 = 0 THEN arrow_cast([], 'List(Utf8)')
                  ELSE ['t' || (value % 140), NULL, 't' || (value * 7 % 140), 't' || (value * value % 140)] END AS tags
              FROM generate_series(1, 2000);
          CREATE PROFILE STORE world PROFILES profiles KEY (id)",
