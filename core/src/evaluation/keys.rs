@@ -158,33 +158,24 @@ impl Texts {
             return None;
         }
         let mut bytes = vec![0; parts.iter().map(|part| part.value_data().len()).sum()];
-        let of_each = (bytes.len() / n_threads.max(1)).max(COPIED);
+        let n_threads = if bytes.len() <= COPIED { 1 } else { n_threads.max(1) };
+        let (mut copies, mut rest) = (vec![], &mut bytes[..]);
+        for part in &parts {
+            let (to, behind) = rest.split_at_mut(part.value_data().len());
+            copies.push((to, part.value_data()));
+            rest = behind;
+        }
+        let copy = |copies: &mut [(&mut [u8], &[u8])]| {
+            copies.iter_mut().for_each(|(to, from)| to.copy_from_slice(from));
+        };
+        let n_each = copies.len().div_ceil(n_threads);
         std::thread::scope(|scope| {
-            let (mut rest, mut left) = (&mut bytes[..], &parts[..]);
-            while !left.is_empty() {
-                let mut n_bytes = 0;
-                let is_full = |part: &FixedSizeBinaryArray| {
-                    n_bytes += part.value_data().len();
-                    n_bytes >= of_each
-                };
-                let n_parts = left.iter().position(is_full).map_or(left.len(), |last| last + 1);
-                let (own, others) = left.split_at(n_parts);
-                let (to, behind) = std::mem::take(&mut rest).split_at_mut(n_bytes);
-                (rest, left) = (behind, others);
-                let copy = move || {
-                    let mut to = to;
-                    for part in own {
-                        let (own, behind) = to.split_at_mut(part.value_data().len());
-                        own.copy_from_slice(part.value_data());
-                        to = behind;
-                    }
-                };
-                if left.is_empty() {
-                    copy();
-                } else {
-                    scope.spawn(copy);
-                }
+            let mut chunks = copies.chunks_mut(n_each);
+            let own = chunks.next();
+            for chunk in chunks {
+                scope.spawn(move || copy(chunk));
             }
+            own.into_iter().for_each(copy);
         });
         FixedSizeBinaryArray::try_new(i32::try_from(length).ok()?, bytes.into(), None).ok()
     }
