@@ -90,6 +90,8 @@ struct File {
     schema: SchemaRef,
     /// How each row group is read, once one is.
     groups: Vec<OnceLock<ArrowReaderMetadata>>,
+    /// How few rows are read.
+    few: OnceLock<ArrowReaderMetadata>,
 }
 
 /// Bytes of a file that were fetched.
@@ -187,11 +189,12 @@ impl Files {
         selection: Option<RowSelection>,
     ) -> Result<(ParquetRecordBatchReader, u64)> {
         let (file, group) = (&self.files[piece.file], piece.group);
+        let few = selection.is_some();
         let own_rows =
             || RowSelection::from_consecutive_ranges(std::iter::once(piece.rows.clone()), piece.rows.end);
         let selection = selection.or_else(|| piece.is_part.then(own_rows));
         let own = file.metadata.row_group(group);
-        let metadata = file.reading(group)?;
+        let metadata = if few { file.reading_few()? } else { file.reading(group)? };
         let leaves = metadata.parquet_schema().columns().iter().enumerate();
         let is_read = |leaf: &ColumnDescPtr| columns.iter().any(|path| leaf.path().parts().starts_with(path));
         let leaves: Vec<usize> = leaves.filter(|(_, leaf)| is_read(leaf)).map(|(at, _)| at).collect();
@@ -295,7 +298,7 @@ impl File {
         let schema = Arc::clone(own.schema());
         let mut groups = vec![];
         groups.resize_with(metadata.num_row_groups(), OnceLock::new);
-        Ok(Self { path: object.location, partition, metadata, schema, groups })
+        Ok(Self { path: object.location, partition, metadata, schema, groups, few: OnceLock::new() })
     }
 
     /// The first and the last time of each row group, where the file says and all its events have one: those without
@@ -323,12 +326,25 @@ impl File {
 
     /// How a row group is read: texts as codes where all pages hold codes, else as views.
     fn reading(&self, group: usize) -> Result<ArrowReaderMetadata> {
-        let known = &self.groups[group];
+        let own = self.metadata.row_group(group);
+        self.reading_texts(&self.groups[group], &|path| text(own, path))
+    }
+
+    /// How few rows are read: texts as views, since codes would have all that they may stand for copied.
+    fn reading_few(&self) -> Result<ArrowReaderMetadata> {
+        self.reading_texts(&self.few, &|_| DataType::Utf8View)
+    }
+
+    /// How columns are read, given how texts are, by their paths.
+    fn reading_texts(
+        &self,
+        known: &OnceLock<ArrowReaderMetadata>,
+        text: &dyn Fn(&[String]) -> DataType,
+    ) -> Result<ArrowReaderMetadata> {
         if let Some(reading) = known.get() {
             return Ok(reading.clone());
         }
-        let group = self.metadata.row_group(group);
-        let fields = self.schema.fields().iter().map(|field| reading(field, group, &mut vec![]));
+        let fields = self.schema.fields().iter().map(|field| reading(field, text, &mut vec![]));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let options = ArrowReaderOptions::new().with_schema(schema);
         let reading = ArrowReaderMetadata::try_new(Arc::clone(&self.metadata), options)
@@ -338,16 +354,16 @@ impl File {
 }
 
 /// How a field is read, given the names of those around it.
-fn reading(field: &FieldRef, group: &RowGroupMetaData, around: &mut Vec<String>) -> FieldRef {
+fn reading(field: &FieldRef, text: &dyn Fn(&[String]) -> DataType, around: &mut Vec<String>) -> FieldRef {
     around.push(field.name().clone());
     let data_type = match field.data_type() {
-        data_type if is_text(data_type) => text(group, around),
+        data_type if is_text(data_type) => text(around),
         DataType::List(element) if is_text(element.data_type()) => {
-            let element = element.as_ref().clone().with_data_type(text(group, around));
+            let element = element.as_ref().clone().with_data_type(text(around));
             DataType::List(Arc::new(element))
         }
         DataType::Struct(fields) => {
-            DataType::Struct(fields.iter().map(|field| reading(field, group, around)).collect())
+            DataType::Struct(fields.iter().map(|field| reading(field, text, around)).collect())
         }
         data_type => data_type.clone(),
     };
