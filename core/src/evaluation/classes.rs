@@ -11,6 +11,7 @@ use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, Int32Array, PrimitiveArray, RecordBatch,
     StringArray, StringViewArray,
 };
+use arrow::buffer::BooleanBuffer;
 use arrow::compute::{cast, ilike, like};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, SchemaRef, UInt8Type, UInt16Type, UInt32Type};
 use datafusion::physical_expr::PhysicalExpr;
@@ -197,15 +198,12 @@ impl Values {
     }
 }
 
-/// Where something holds. Whether it does is as good as random, so the loop has no branch on it.
-fn positions(n_rows: usize, holds: impl Fn(usize) -> bool) -> Vec<u32> {
-    let mut found = vec![0; n_rows];
-    let mut n = 0;
-    for row in 0..n_rows {
-        found[n] = small(row);
-        n += usize::from(holds(row));
-    }
-    found.truncate(n);
+/// Where something holds. Whether it does is as good as random, so that rows become bits first: looking for those that are set
+/// guesses wrong once in 64 rows.
+fn positions(n_rows: usize, holds: impl FnMut(usize) -> bool) -> Vec<u32> {
+    let bits = BooleanBuffer::collect_bool(n_rows, holds);
+    let mut found = Vec::with_capacity(bits.count_set_bits());
+    found.extend(bits.set_indices_u32());
     found
 }
 
