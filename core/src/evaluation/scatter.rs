@@ -18,10 +18,13 @@ pub(super) const SHIFT: u32 = 12;
 pub(super) const PROFILES: usize = 1 << SHIFT;
 /// Events of a chunk: as large as a bitmap of 65,536 members, since what partitions give back when they have been walked
 /// over is what members need then, and allocators keep sizes apart.
-const CHUNK: usize = 8192 / BYTES;
+const CHUNK: usize = 8192 / BYTES / NEAR * NEAR;
+/// So many events of a partition are gathered before they go to its chunk. The ends of all chunks do not stay in the
+/// processor's cache, and copying some lines of one at once waits for memory once.
+const NEAR: usize = 16;
 
 /// An event that matters, without the gap that alignment would leave.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(C, packed)]
 pub(super) struct Event {
     /// When, in the unit of its column.
@@ -37,6 +40,9 @@ const BYTES: usize = size_of::<Event>();
 /// The events of one partition that one thread found, in the order in which it did.
 #[derive(Debug, Default)]
 struct Part {
+    /// The last ones.
+    near: [Event; NEAR],
+    n_near: usize,
     /// The chunk that is being filled.
     open: Vec<Event>,
     full: Vec<Vec<Event>>,
@@ -79,16 +85,13 @@ impl Scatter {
         values: impl Iterator<Item = u64>,
     ) {
         let part = self.parts[(ordinal >> SHIFT) as usize].get_mut().unwrap_or_else(PoisonError::into_inner);
-        if part.open.len() == part.open.capacity() {
-            let full = std::mem::replace(&mut part.open, Vec::with_capacity(CHUNK));
-            if !full.is_empty() {
-                part.full.push(full);
-            }
-            self.held += CHUNK * BYTES;
-        }
         #[expect(clippy::cast_possible_truncation, reason = "the lower bits are what is wanted")]
         let profile = (ordinal & (PROFILES as u32 - 1)) as u16;
-        part.open.push(Event { time, signature, profile });
+        part.near[part.n_near % NEAR] = Event { time, signature, profile };
+        part.n_near += 1;
+        if part.n_near == NEAR {
+            self.held += part.gather();
+        }
         let before = part.values.len();
         part.values.extend(values);
         self.held += (part.values.len() - before) * 8;
@@ -123,6 +126,7 @@ impl Scatter {
         }
         events.extend(part.full);
         events.push(part.open);
+        events.push(part.near[..part.n_near].to_vec());
         values.extend_from_slice(&part.values);
         Ok(events)
     }
@@ -139,14 +143,29 @@ struct Section {
 }
 
 impl Part {
+    /// Moves the last events to the chunk; says how many bytes were taken for another one.
+    fn gather(&mut self) -> usize {
+        let is_full = self.open.capacity() - self.open.len() < NEAR;
+        if is_full {
+            let full = std::mem::replace(&mut self.open, Vec::with_capacity(CHUNK));
+            if !full.is_empty() {
+                self.full.push(full);
+            }
+        }
+        self.open.extend_from_slice(&self.near);
+        self.n_near = 0;
+        if is_full { CHUNK * BYTES } else { 0 }
+    }
+
     /// Writes what is held and forgets it.
     fn spill(&mut self, out: &mut dyn Write, file: usize, offset: &mut u64) -> Result<()> {
-        let n = self.full.iter().map(Vec::len).sum::<usize>() + self.open.len();
+        let near = &self.near[..self.n_near];
+        let n = self.full.iter().map(Vec::len).sum::<usize>() + self.open.len() + near.len();
         if n == 0 {
             return Ok(());
         }
         let mut bytes = Vec::with_capacity(n * BYTES + self.values.len() * 8);
-        for &Event { time, signature, profile } in self.full.iter().flatten().chain(&self.open) {
+        for &Event { time, signature, profile } in self.full.iter().flatten().chain(&self.open).chain(near) {
             bytes.extend_from_slice(&profile.to_le_bytes());
             bytes.extend_from_slice(&time.to_le_bytes());
             bytes.extend_from_slice(&signature.to_le_bytes());
@@ -157,8 +176,7 @@ impl Part {
         out.write_all(&bytes).map_err(spill_error)?;
         self.sections.push(Section { file, offset: *offset, n, n_values: self.values.len() });
         *offset += bytes.len() as u64;
-        (self.open, self.full) = (vec![], vec![]);
-        self.values = vec![];
+        *self = Self { sections: std::mem::take(&mut self.sections), ..Self::default() };
         Ok(())
     }
 }
