@@ -241,6 +241,31 @@ impl Kept {
         }
     }
 
+    /// Each key once, and for each position the number of its key among these.
+    pub(super) fn distinct(self, n_threads: usize) -> Result<(Self, Vec<u32>)> {
+        let keys = Keys::empty(self);
+        let of_threads = keys.by_threads(n_threads, |part| {
+            let mut known = Vec::with_capacity(part.len());
+            keys.insert(part, |_, met| {
+                known.push(small(met));
+                true
+            });
+            known
+        });
+        let mut numbers = of_threads.concat();
+        let first = (0..small(numbers.len())).zip(&numbers).filter(|(at, known)| at == *known);
+        let first = UInt32Array::from_iter_values(first.map(|(at, _)| at));
+        if first.len() == numbers.len() {
+            return Ok((keys.kept, numbers));
+        }
+        let mut number_of = vec![NOBODY; numbers.len()];
+        for (number, at) in (0..).zip(first.values()) {
+            number_of[*at as usize] = number;
+        }
+        numbers.iter_mut().for_each(|known| *known = number_of[*known as usize]);
+        Ok((keys.kept.some(&first)?, numbers))
+    }
+
     /// The keys as a profile table of this type has them.
     pub(super) fn array(&self, data_type: &DataType) -> Result<ArrayRef> {
         as_declared(self.as_array(), data_type)
@@ -300,31 +325,38 @@ fn form(data_type: &DataType) -> Option<bool> {
 impl Keys {
     /// Finds keys again by their position. Refuses a key that stands twice.
     pub(super) fn new(kept: Kept, n_threads: usize) -> std::result::Result<Self, Repeated> {
-        let n = kept.len();
-        let capacity = Self::capacity(n);
-        let mut slots = vec![];
-        slots.resize_with(capacity, AtomicU64::default);
-        let (mask, hasher) = (capacity as u64 - 1, DefaultHashBuilder::default());
-        let keys = Self { kept, slots, mask, hasher };
-        let n_each = n.div_ceil(n_threads.max(1)).max(SERIAL);
-        let mut parts = (0..n).step_by(n_each).map(|start| start..n.min(start + n_each));
-        let own = parts.next().unwrap_or_default();
-        let are_new = std::thread::scope(|scope| {
-            let others: Vec<_> = parts.map(|part| scope.spawn(|| keys.insert(part))).collect();
-            let mut are_new = keys.insert(own);
-            for other in others {
-                match other.join() {
-                    Ok(other) => are_new &= other,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-            are_new
-        });
-        if are_new { Ok(keys) } else { Err(keys.repeated()) }
+        let keys = Self::empty(kept);
+        let are_new = keys.by_threads(n_threads, |part| keys.insert(part, |at, met| at == met));
+        if are_new.into_iter().all(|is_new| is_new) { Ok(keys) } else { Err(keys.repeated()) }
     }
 
-    /// Makes some keys known; says whether none was.
-    fn insert(&self, positions: Range<usize>) -> bool {
+    /// None of the keys is known yet.
+    fn empty(kept: Kept) -> Self {
+        let capacity = Self::capacity(kept.len());
+        let mut slots = vec![];
+        slots.resize_with(capacity, AtomicU64::default);
+        Self { kept, slots, mask: capacity as u64 - 1, hasher: DefaultHashBuilder::default() }
+    }
+
+    /// Deals the positions of the keys out to threads; what each found, in the order of the positions.
+    fn by_threads<T: Send>(&self, n_threads: usize, work: impl Fn(Range<usize>) -> T + Sync) -> Vec<T> {
+        let n = self.len();
+        let n_each = n.div_ceil(n_threads.max(1)).max(SERIAL);
+        let mut parts = (0..n).step_by(n_each).map(|start| start..n.min(start + n_each));
+        let (own, work) = (parts.next().unwrap_or_default(), &work);
+        std::thread::scope(|scope| {
+            let others: Vec<_> = parts.map(|part| scope.spawn(move || work(part))).collect();
+            let mut found = vec![work(own)];
+            for other in others {
+                found.push(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+            found
+        })
+    }
+
+    /// Makes some keys known as long as `goes_on` says so, given the position of each and the one at which its key is known;
+    /// says whether it always did.
+    fn insert(&self, positions: Range<usize>, mut goes_on: impl FnMut(usize, usize) -> bool) -> bool {
         let mut hashes = vec![];
         for start in positions.clone().step_by(BLOCK) {
             let block = start..positions.end.min(start + BLOCK);
@@ -336,13 +368,17 @@ impl Keys {
             }
             for (at, hash) in block.zip(&hashes) {
                 let entry = hash & 0xffff_ffff_0000_0000 | (at as u64 + 1);
-                let mut slot = hash & self.mask;
+                let (mut slot, mut met) = (hash & self.mask, at);
                 // Another thread may take a slot that was free.
                 while let Err(other) = self.slot(slot).compare_exchange(0, entry, Relaxed, Relaxed) {
                     if other >> 32 == hash >> 32 && self.same(ordinal(other), at) {
-                        return false;
+                        met = ordinal(other) as usize;
+                        break;
                     }
                     slot = (slot + 1) & self.mask;
+                }
+                if !goes_on(at, met) {
+                    return false;
                 }
             }
         }
@@ -545,5 +581,24 @@ mod tests {
         let texts: Vec<&str> = own.iter().map(String::as_str).collect();
         let parts: Vec<&[&str]> = texts.chunks(7_919).collect();
         assert!(check(&parts, 3));
+    }
+
+    #[test]
+    fn keys_that_come_again_have_the_number_of_the_first() {
+        let even: Vec<String> = (0..200_000_u64).map(|at| format!("{:06}", at * 7_919 % 50_021)).collect();
+        let uneven: Vec<String> = (0..100_000_u64).map(|at| format!("{}", at * 104_729 % 9_973)).collect();
+        for (texts, n_distinct) in [(even, 50_021), (uneven, 9_973), (vec!["a".to_owned()], 1), (vec![], 0)] {
+            for n_threads in [1, 2, 5] {
+                let all = LargeStringArray::from(texts.clone());
+                let (keys, numbers) =
+                    Kept::new(std::sync::Arc::new(all)).unwrap().distinct(n_threads).unwrap();
+                assert_eq!((keys.len(), numbers.len()), (n_distinct, texts.len()));
+                let keys = keys.array(&DataType::Utf8).unwrap();
+                let own = |number: &u32| keys.as_string::<i32>().value(*number as usize);
+                assert!(numbers.iter().map(own).eq(texts.iter().map(String::as_str)));
+            }
+        }
+        let numbers = Kept::Number(Int64Array::from(vec![5, 3, 5, 5, 4, 3])).distinct(3).unwrap();
+        assert_eq!((numbers.0.len(), numbers.1), (3, vec![0, 1, 0, 0, 2, 1]));
     }
 }

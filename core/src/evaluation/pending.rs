@@ -7,10 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::compute::{filter, is_not_null, take};
-use arrow::datatypes::{Field, Schema};
-use datafusion::logical_expr::EmitTo;
-use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
-use datafusion::physical_plan::aggregates::order::GroupOrdering;
+use arrow::datatypes::DataType;
 
 use crate::bug;
 use crate::error::Result;
@@ -40,12 +37,14 @@ pub(super) struct Pending {
     n_values: Vec<u32>,
 }
 
-/// Keys, numbered in the order in which they are met.
+/// Keys, numbered in the order in which they are met. Which are the same is found out in the end, since until then each would
+/// be looked for by itself in what does not fit into the processor's cache.
 #[derive(Default)]
 struct Met {
     /// As profiles' keys are kept.
-    keys: Option<Box<dyn GroupValues>>,
-    numbers: Vec<usize>,
+    parts: Vec<ArrayRef>,
+    n: usize,
+    memory: usize,
 }
 
 impl Met {
@@ -58,31 +57,12 @@ impl Met {
                 .and_then(|valid| filter(&all, &valid))
                 .map_err(|error| bug!("keys: {error}"))?,
         };
-        let met = match &mut self.keys {
-            Some(met) => met,
-            None => {
-                let schema = Schema::new(vec![Field::new("key", own.data_type().clone(), false)]);
-                self.keys.insert(new_group_values(Arc::new(schema), &GroupOrdering::None)?)
-            }
-        };
-        met.intern(&[own], &mut self.numbers)?;
-        let mut numbers = self.numbers.iter().map(|number| small(*number));
+        let mut numbers = small(self.n)..;
+        self.n += own.len();
+        self.memory += own.get_array_memory_size();
+        self.parts.push(own);
         let number = |at| if all.is_valid(at) { numbers.next() } else { None };
         Ok((0..all.len()).map(number).map(|number| number.unwrap_or(NOBODY)).collect())
-    }
-
-    /// All keys by number; there are none from then on.
-    fn take(&mut self) -> Result<Option<ArrayRef>> {
-        let Some(mut met) = self.keys.take() else { return Ok(None) };
-        Ok(met.emit(EmitTo::All)?.pop())
-    }
-
-    fn len(&self) -> usize {
-        self.keys.as_ref().map_or(0, |keys| keys.len())
-    }
-
-    fn memory(&self) -> usize {
-        self.keys.as_ref().map_or(0, |keys| keys.size())
     }
 }
 
@@ -109,17 +89,25 @@ impl Pending {
         Ok(n)
     }
 
+    /// How many keys have a number.
+    pub(super) fn n_keys(&self) -> usize {
+        self.met.n
+    }
+
     /// The bytes that events and keys take.
     pub(super) fn memory(&self) -> usize {
         let event = size_of::<i64>() + 3 * size_of::<u32>();
-        self.met.memory() + self.times.capacity() * event + self.values.capacity() * size_of::<u64>()
+        self.met.memory + self.times.capacity() * event + self.values.capacity() * size_of::<u64>()
     }
 
     /// The ordinals that a shard has for the keys of the events, by number; no key is known from then on.
     pub(super) fn ordinals(&mut self, shard: &Shard) -> Result<Vec<u32>> {
         self.coded = Coded::default();
-        let keys = self.met.take()?;
-        Ok(keys.map(|keys| shard.ordinals(&keys, &mut Coded::default())).transpose()?.unwrap_or_default())
+        let mut ordinals = vec![];
+        for keys in std::mem::take(&mut self.met).parts {
+            ordinals.extend(shard.ordinals(&keys, &mut Coded::default())?);
+        }
+        Ok(ordinals)
     }
 
     /// Hands the events over to the partitions of their profiles, given the ordinals of these by the numbers of their keys.
@@ -139,19 +127,19 @@ impl Pending {
     }
 }
 
-/// The keys of all events that wait, once each, and for each of `all` the numbers of its own among them.
+/// The keys of all events that wait, once each, and for each of `all` the numbers of its own among them; `none` is the type of
+/// keys that there are none of.
 pub(super) fn together<'a>(
     all: impl Iterator<Item = &'a mut Pending>,
-) -> Result<(Option<ArrayRef>, Vec<Vec<u32>>)> {
-    let (mut met, mut numbers) = (Met::default(), vec![]);
+    none: &DataType,
+    n_threads: usize,
+) -> Result<(Kept, Vec<Vec<u32>>)> {
+    let (mut parts, mut ends) = (vec![], vec![0]);
     for pending in all {
-        if met.len() == 0 {
-            met = std::mem::take(&mut pending.met);
-            numbers.push((0..small(met.len())).collect());
-        } else {
-            let keys = std::mem::take(&mut pending.met).take()?;
-            numbers.push(keys.map(|keys| met.numbers(&keys)).transpose()?.unwrap_or_default());
-        }
+        let met = std::mem::take(&mut pending.met);
+        ends.push(ends[ends.len() - 1] + met.n);
+        parts.extend(met.parts);
     }
-    Ok((met.take()?, numbers))
+    let (keys, numbers) = Kept::together(parts, none, n_threads)?.distinct(n_threads)?;
+    Ok((keys, ends.windows(2).map(|part| numbers[part[0]..part[1]].to_vec()).collect()))
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use arrow::array::{ArrayRef, new_empty_array};
+use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use hashbrown::HashMap;
 use tokio::sync::OnceCell;
@@ -259,10 +259,20 @@ impl Everyone {
         Ok(Arc::clone(shard.await?))
     }
 
+    /// Accounts for the memory that finding so many keys takes, until what is returned is dropped.
+    pub(super) fn finding(n: usize, task: &TaskContext) -> Result<MemoryReservation> {
+        let memory = MemoryConsumer::new("finding keys of an evaluation").register(task.memory_pool());
+        memory.try_grow(Keys::memory(n))?;
+        Ok(memory)
+    }
+
+    /// The form in which keys are kept.
+    pub(super) fn form(&self) -> DataType {
+        Kept::form(&self.scan.key_type)
+    }
+
     /// Whoever has one of some keys, each given once, as if they were profiles of which nothing else is known.
-    pub(super) fn anybody(&self, keys: Option<ArrayRef>, task: &Arc<TaskContext>) -> Result<Arc<Profiles>> {
-        let key_type = self.scan.key_type.clone();
-        let keys = Kept::new(keys.unwrap_or_else(|| new_empty_array(&Kept::form(&key_type))))?;
+    pub(super) fn anybody(&self, keys: Kept, task: &Arc<TaskContext>) -> Result<Arc<Profiles>> {
         let memory = MemoryConsumer::new("keys of events that waited").register(task.memory_pool());
         memory.try_grow(keys.memory())?;
         let reader = &self.scan.reader;
@@ -272,7 +282,7 @@ impl Everyone {
             columns: HashMap::new(),
             table: reader.table.clone(),
             key: reader.key.clone(),
-            key_type,
+            key_type: self.scan.key_type.clone(),
             attributes: Attributes::default(),
             null_keys: 0,
             _memory: memory,
@@ -286,6 +296,7 @@ impl Everyone {
         keys: Kept,
         task: &Arc<TaskContext>,
     ) -> Result<(&Arc<Profiles>, Vec<u32>)> {
+        let _memory = Self::finding(keys.len(), task)?;
         let wanted = Keys::new(keys, task.session_config().target_partitions());
         let wanted = wanted.map_err(|_| bug!("a key is wanted twice"))?;
         let (profiles, places) = self.scan.read(task, Some(Arc::new(wanted))).await?;

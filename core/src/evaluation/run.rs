@@ -395,8 +395,11 @@ impl Run {
         if let Some(shard) = self.everyone.ready() {
             return Ok(Owners { shard: Arc::clone(shard), ordinals: None, anybody: None });
         }
+        let waiting = || events.iter().flatten().filter_map(|(_, pending)| pending.as_ref());
+        let _memory = Everyone::finding(waiting().map(Pending::n_keys).sum(), &self.task)?;
         let waiting = events.iter_mut().flatten().filter_map(|(_, pending)| pending.as_mut());
-        let (keys, mut ordinals) = pending::together(waiting)?;
+        let n_threads = self.task.session_config().target_partitions();
+        let (keys, mut ordinals) = pending::together(waiting, &self.everyone.form(), n_threads)?;
         let anybody = self.everyone.anybody(keys, &self.task)?;
         if first == First::Members {
             return Ok(Owners {
