@@ -68,6 +68,20 @@ pub(super) struct Coded {
 }
 
 impl Coded {
+    /// The ordinals of the dictionary's codes; what was not asked for is no profile's.
+    pub(super) fn known(&self) -> &[u32] {
+        &self.ordinals
+    }
+
+    /// How many codes keys have that are of another dictionary, or that are no codes.
+    pub(super) fn is_other(&self, keys: &ArrayRef) -> Option<usize> {
+        let data = keys.as_any_dictionary_opt().map(|keys| keys.values().to_data());
+        match (&self.dictionary, &data) {
+            (Some(known), Some(data)) if known.ptr_eq(data) => None,
+            _ => Some(data.map_or(0, |data| data.len())),
+        }
+    }
+
     /// Forgets what was known of another dictionary; says whether it was one.
     fn meet(&mut self, values: &ArrayRef) -> bool {
         let data = values.to_data();

@@ -84,6 +84,11 @@ impl Going {
         self.rows.is_empty()
     }
 
+    /// How many rows are left.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// Keeps some of the rows.
     pub(super) fn retain(&mut self, keep: impl Fn(u32) -> bool) {
         let mut kept = self.rows.iter().map(|row| keep(*row));

@@ -62,8 +62,8 @@ pub(super) struct Matcher<'a> {
 /// Whose the rows that are left of a batch are.
 #[derive(Clone, Copy)]
 pub(super) enum Owners<'a> {
-    /// Their places in a shard.
-    Known(&'a Shard, &'a [u32]),
+    /// Their places in a shard, and the codes of their keys, by the rows of the batch, where these have any.
+    Known(&'a Shard, &'a [u32], Option<&'a [i32]>),
     /// Their keys; no profile has been read.
     Keys(&'a ArrayRef),
 }
@@ -83,6 +83,14 @@ pub(super) struct Alive {
 }
 
 impl Alive {
+    /// Makes room for so many rows, most of which have one state in the end.
+    fn reserve(&mut self, n: usize) {
+        self.rows.reserve(n);
+        self.times.reserve(n);
+        self.ends.reserve(n);
+        self.states.reserve(n);
+    }
+
     /// Adds a row with the states of its automata.
     #[inline]
     fn push(&mut self, row: u32, time: i64, states: &[(u32, u32)]) {
@@ -173,6 +181,7 @@ impl<'a> Matcher<'a> {
         if self.layers.is_some() {
             match self.together(batch, &mut values, &within, n_within)? {
                 Ok(going) => {
+                    alive.reserve(going.len());
                     if let Some(layers) = &mut self.layers {
                         let n_levels = table.levels.len();
                         layers.end(&going, &mut self.automata, n_levels, |row, since, states| {
@@ -343,7 +352,7 @@ impl<'a> Matcher<'a> {
         let mut found: Vec<u32> = vec![];
         for (row, &time) in alive.times.iter().enumerate() {
             if row % AHEAD == 0
-                && let (Owners::Known(_, ordinals), true) = (owners, self.sieve.is_open())
+                && let (Owners::Known(_, ordinals, _), true) = (owners, self.sieve.is_far())
             {
                 let ahead = row..n.min(row + AHEAD);
                 for (ordinal, row) in ordinals[ahead.clone()].iter().zip(ahead) {
@@ -352,14 +361,17 @@ impl<'a> Matcher<'a> {
                     }
                 }
             }
-            let ordinal = match owners {
-                Owners::Known(_, ordinals) if ordinals[row] == NOBODY => continue,
-                Owners::Known(_, ordinals) => Some(ordinals[row]),
+            let owner = match owners {
+                Owners::Known(_, ordinals, _) if ordinals[row] == NOBODY => continue,
+                Owners::Known(_, ordinals, codes) => {
+                    let code = codes.map(|codes| codes[alive.rows[row] as usize].cast_unsigned() as usize);
+                    Some((ordinals[row], code))
+                }
                 Owners::Keys(_) => None,
             };
             let states = &alive.states[alive.states_of(row)];
             if let [(SIGNED, signature)] = states {
-                self.keep(row, ordinal, time, *signature, &channels);
+                self.keep(row, owner, time, *signature, &channels);
                 continue;
             }
             found.clear();
@@ -380,9 +392,9 @@ impl<'a> Matcher<'a> {
                 }
             }
             match self.automata.together(&found) {
-                Some(signature) => self.keep(row, ordinal, time, signature, &channels),
+                Some(signature) => self.keep(row, owner, time, signature, &channels),
                 None => found.iter().for_each(|signature| {
-                    self.keep(row, ordinal, time, *signature, &channels);
+                    self.keep(row, owner, time, *signature, &channels);
                 }),
             }
         }
@@ -392,12 +404,12 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// Keeps what matters of a row.
+    /// Keeps what matters of a row; `owner` are the place of its profile, if that has been read, and the code of its key.
     #[inline]
     fn keep(
         &mut self,
         row: usize,
-        ordinal: Option<u32>,
+        owner: Option<(u32, Option<usize>)>,
         time: i64,
         signature: u32,
         channels: &[(Vec<u64>, Option<NullBuffer>)],
@@ -408,18 +420,18 @@ impl<'a> Matcher<'a> {
             self.is_plain.push(kept.len() == 0 && matters == Matters::All);
             self.kept.push((kept, matters));
         }
-        if let (Some(ordinal), true) = (ordinal, self.is_plain[signature as usize]) {
+        if let (Some((ordinal, _)), true) = (owner, self.is_plain[signature as usize]) {
             return self.scatter.push(ordinal, time, signature, std::iter::empty());
         }
         let (kept, matters) = &self.kept[signature as usize];
-        if let (Some(ordinal), false) = (ordinal, *matters == Matters::All)
-            && self.sieve.holds_back(ordinal, time, signature, *matters)
+        if let (Some((ordinal, code)), false) = (owner, *matters == Matters::All)
+            && self.sieve.holds_back(ordinal, code, time, signature, *matters)
         {
             return;
         }
         if kept.len() == 0 {
-            return match ordinal {
-                Some(ordinal) => self.scatter.push(ordinal, time, signature, std::iter::empty()),
+            return match owner {
+                Some((ordinal, _)) => self.scatter.push(ordinal, time, signature, std::iter::empty()),
                 None => self.pending.push(row, time, signature, std::iter::empty()),
             };
         }
@@ -433,14 +445,17 @@ impl<'a> Matcher<'a> {
         });
         let values = kept.channels.iter().map(|channel| channels[*channel as usize].0[row]);
         let values = nullable.into_iter().chain(values);
-        match ordinal {
-            Some(ordinal) => self.scatter.push(ordinal, time, signature, values),
+        match owner {
+            Some((ordinal, _)) => self.scatter.push(ordinal, time, signature, values),
             None => self.pending.push(row, time, signature, values),
         }
     }
 
     /// The places of the profiles with some keys in a shard.
     pub(super) fn ordinals(&mut self, shard: &Shard, keys: &ArrayRef) -> Result<Vec<u32>> {
+        if let Some(n_codes) = self.keys.is_other(keys) {
+            self.sieve.change(self.keys.known(), n_codes);
+        }
         shard.ordinals(keys, &mut self.keys)
     }
 
@@ -457,7 +472,7 @@ impl<'a> Matcher<'a> {
 
     /// All events of the shard have been read.
     pub(super) fn end(&mut self) {
-        self.sieve.end(&mut self.scatter);
+        self.sieve.end(self.keys.known(), &mut self.scatter);
     }
 
     /// Accounts for the memory that was taken.
@@ -483,7 +498,7 @@ impl Inputs<'_> {
             columns.push(match input {
                 Input::Event(path) => column(self.batch, path)?,
                 Input::Profile(name) => {
-                    let Owners::Known(shard, ordinals) = self.owners else {
+                    let Owners::Known(shard, ordinals, _) = self.owners else {
                         return Err(bug!("`{name}` of profiles that have not been read"));
                     };
                     let all = shard.profiles.columns.get(name);

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use arrow::array::{RecordBatch, UInt32Array};
+use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{take, take_record_batch};
-use arrow::datatypes::{DataType, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Int32Type, Schema, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -304,7 +304,8 @@ impl<'a> Reader<'a> {
         } else {
             matcher.ordinals(shard, &of_rows()?)?
         };
-        matcher.late(&rest, alive, Owners::Known(shard, &ordinals))
+        let codes = keys.as_dictionary_opt::<Int32Type>().map(|keys| &keys.keys().values()[..]);
+        matcher.late(&rest, alive, Owners::Known(shard, &ordinals, codes))
     }
 
     /// Accounts for the memory of what was kept. Ends the waiting for profiles once these have been read, and has them

@@ -32,8 +32,13 @@ impl Matters {
 }
 
 /// One thread's sieve for the profiles of a shard.
+///
+/// Tables of all profiles do not fit into the processor's cache, but a profile's events of one row group have one code, and
+/// those of all codes do: they are sieved by code first, and the tables see what is left in the end.
 pub(super) struct Sieve {
     n_profiles: usize,
+    /// The codes of the dictionary at hand, if there are few enough.
+    n_codes: usize,
     /// By signature.
     meshes: Vec<Mesh>,
     n_tables: usize,
@@ -45,7 +50,14 @@ pub(super) struct Sieve {
 struct Mesh {
     /// How many were let through.
     n: usize,
-    /// By profile, the first and the last time; empty where it is not kept.
+    /// By profile, and of the dictionary at hand by code.
+    by_profile: Ends,
+    by_code: Ends,
+}
+
+/// The first and the last time of each; empty where it is not kept.
+#[derive(Debug, Default)]
+struct Ends {
     first: Vec<i64>,
     last: Vec<i64>,
 }
@@ -54,39 +66,60 @@ struct Mesh {
 /// be spared.
 const MOST_TABLES: usize = 4;
 
+/// More codes than this would not stay near either.
+const MOST_CODES: usize = 1 << 16;
+
 /// No event has been met; events of these times are not held back.
 const NO_FIRST: i64 = i64::MAX;
 const NO_LAST: i64 = i64::MIN;
 
 impl Sieve {
     pub(super) fn new(reservation: MemoryReservation) -> Self {
-        Self { n_profiles: 0, meshes: vec![], n_tables: 0, reservation }
+        Self { n_profiles: 0, n_codes: 0, meshes: vec![], n_tables: 0, reservation }
     }
 
     /// Begins anew with so many profiles.
     pub(super) fn begin(&mut self, n_profiles: usize) {
         self.n_profiles = n_profiles;
+        self.n_codes = 0;
         self.meshes.clear();
         self.n_tables = 0;
         self.reservation.free();
     }
 
-    /// Whether anything is held back.
-    pub(super) fn is_open(&self) -> bool {
-        self.n_tables > 0
+    /// Whether it pays to [`touch`](Self::touch) what is known of profiles.
+    pub(super) fn is_far(&self) -> bool {
+        self.n_tables > 0 && self.n_codes == 0
     }
 
     /// Looks at what is known of a profile's events, so that it is near when the next one comes.
     #[inline]
     pub(super) fn touch(&self, ordinal: u32, signature: u32) {
-        let Some(mesh) = self.meshes.get(signature as usize) else { return };
+        let Some(Mesh { by_profile, .. }) = self.meshes.get(signature as usize) else { return };
         let at = ordinal as usize;
-        std::hint::black_box((mesh.first.get(at).copied(), mesh.last.get(at).copied()));
+        std::hint::black_box((by_profile.first.get(at).copied(), by_profile.last.get(at).copied()));
     }
 
-    /// Whether an event is held back, since it is not known yet whether it is the first or the last one.
+    /// Ends a dictionary, given the ordinals of its codes; the next one has so many codes.
+    pub(super) fn change(&mut self, ordinals: &[u32], n_codes: usize) {
+        self.n_codes = if n_codes > MOST_CODES { 0 } else { n_codes };
+        for mesh in &mut self.meshes {
+            mesh.by_profile.extend(&mesh.by_code, ordinals);
+            mesh.by_code.clear_as(&mesh.by_profile, self.n_codes);
+        }
+    }
+
+    /// Whether an event is held back, since it is not known yet whether it is the first or the last one; `code` is that of its
+    /// profile, if all events have one.
     #[inline]
-    pub(super) fn holds_back(&mut self, ordinal: u32, time: i64, signature: u32, matters: Matters) -> bool {
+    pub(super) fn holds_back(
+        &mut self,
+        ordinal: u32,
+        code: Option<usize>,
+        time: i64,
+        signature: u32,
+        matters: Matters,
+    ) -> bool {
         if time == NO_FIRST || time == NO_LAST {
             return false;
         }
@@ -94,35 +127,36 @@ impl Sieve {
             self.meshes.resize_with(signature as usize + 1, Mesh::default);
             return false;
         };
-        if mesh.first.is_empty() && mesh.last.is_empty() {
+        if mesh.by_profile.is_empty() {
             mesh.n += 1;
             // A few events take less room than a place for each profile.
             if mesh.n > self.n_profiles / 16 {
                 mesh.n = 0;
                 self.n_tables +=
                     mesh.open(matters, self.n_profiles, MOST_TABLES - self.n_tables, &self.reservation);
+                mesh.by_code.clear_as(&mesh.by_profile, self.n_codes);
             }
             return false;
         }
-        if let Some(first) = mesh.first.get_mut(ordinal as usize) {
-            *first = time.min(*first);
-        }
-        if let Some(last) = mesh.last.get_mut(ordinal as usize) {
-            *last = time.max(*last);
+        match code.filter(|code| *code < self.n_codes) {
+            Some(code) => mesh.by_code.add(code, time),
+            None => mesh.by_profile.add(ordinal as usize, time),
         }
         true
     }
 
-    /// Lets through what was held back and matters.
-    pub(super) fn end(&mut self, scatter: &mut Scatter) {
+    /// Lets through what was held back and matters, given the ordinals of the dictionary's codes.
+    pub(super) fn end(&mut self, ordinals: &[u32], scatter: &mut Scatter) {
+        self.change(ordinals, 0);
         for (signature, mesh) in (0..).zip(std::mem::take(&mut self.meshes)) {
-            for (ordinal, first) in (0..).zip(&mesh.first) {
+            let Ends { first, last } = mesh.by_profile;
+            for (ordinal, first) in (0..).zip(&first) {
                 if *first != NO_FIRST {
                     scatter.push(ordinal, *first, signature, std::iter::empty());
                 }
             }
-            for (ordinal, last) in (0..).zip(&mesh.last) {
-                let is_first = mesh.first.get(ordinal as usize) == Some(last);
+            for (ordinal, last) in (0..).zip(&last) {
+                let is_first = first.get(ordinal as usize) == Some(last);
                 if *last != NO_LAST && !is_first {
                     scatter.push(ordinal, *last, signature, std::iter::empty());
                 }
@@ -149,17 +183,60 @@ impl Mesh {
             return 0;
         }
         if first {
-            self.first = vec![NO_FIRST; n_profiles];
+            self.by_profile.first = vec![NO_FIRST; n_profiles];
         }
         if last {
-            self.last = vec![NO_LAST; n_profiles];
+            self.by_profile.last = vec![NO_LAST; n_profiles];
         }
         n_tables
     }
 }
 
+impl Ends {
+    fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.last.is_empty()
+    }
+
+    /// Adds an event.
+    #[inline]
+    fn add(&mut self, at: usize, time: i64) {
+        if let Some(first) = self.first.get_mut(at) {
+            *first = time.min(*first);
+        }
+        if let Some(last) = self.last.get_mut(at) {
+            *last = time.max(*last);
+        }
+    }
+
+    /// Adds what there is of codes, given the ordinals of these.
+    fn extend(&mut self, codes: &Self, ordinals: &[u32]) {
+        for (ordinal, time) in ordinals.iter().zip(&codes.first).filter(|(_, time)| **time != NO_FIRST) {
+            self.add(*ordinal as usize, *time);
+        }
+        for (ordinal, time) in ordinals.iter().zip(&codes.last).filter(|(_, time)| **time != NO_LAST) {
+            self.add(*ordinal as usize, *time);
+        }
+    }
+
+    /// Makes room for so many codes of which nothing is known, as far as another one has anything.
+    fn clear_as(&mut self, other: &Self, n_codes: usize) {
+        for (own, other, none) in
+            [(&mut self.first, &other.first, NO_FIRST), (&mut self.last, &other.last, NO_LAST)]
+        {
+            own.clear();
+            own.resize(if other.is_empty() { 0 } else { n_codes }, none);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, UnboundedMemoryPool};
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+
     use super::*;
 
     #[test]
@@ -176,5 +253,46 @@ mod tests {
         }
         assert_eq!(First.and(Last), Both);
         assert_eq!(Both.and(Last), Both);
+    }
+
+    /// The first and last events that are let through in the end, of events in dictionaries of 40 codes.
+    fn sieved(by_code: bool) -> Vec<(u16, i64, u32)> {
+        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+        let memory = || MemoryConsumer::new("events").register(&pool);
+        let (mut sieve, mut scatter) = (Sieve::new(memory()), Scatter::new(memory()));
+        sieve.begin(100);
+        scatter.begin(1);
+        let (mut random, mut ordinals) = (StdRng::seed_from_u64(7), vec![]);
+        for dictionary in 0..30 {
+            let next: Vec<u32> = (0..40).map(|code| (code * 7 + dictionary * 11) % 100).collect();
+            // None, and too many, are looked up by profile.
+            let n_codes = match dictionary % 5 {
+                _ if !by_code => 0,
+                3 => MOST_CODES + 1,
+                4 => 0,
+                _ => next.len(),
+            };
+            sieve.change(&ordinals, n_codes);
+            ordinals = next;
+            for _ in 0..100 {
+                let (code, time) = (random.random_range(0..40), random.random_range(0..1_000));
+                let (signature, ordinal) = (random.random_range(0..3), ordinals[code]);
+                let matters = [Matters::First, Matters::Last, Matters::Both][signature as usize];
+                if !sieve.holds_back(ordinal, by_code.then_some(code), time, signature, matters) {
+                    scatter.push(ordinal, time, signature, std::iter::empty());
+                }
+            }
+        }
+        sieve.end(&ordinals, &mut scatter);
+        let events = scatter.take(0, &mut vec![]).unwrap();
+        let mut events: Vec<_> =
+            events.iter().flatten().map(|event| (event.profile, event.time, event.signature)).collect();
+        events.sort_unstable();
+        events
+    }
+
+    #[test]
+    fn by_code_the_same_are_let_through() {
+        assert_eq!(sieved(true), sieved(false));
     }
 }
