@@ -14,6 +14,7 @@ use crate::diagnostic::{Diagnostic, Kind};
 use crate::error::{Error, Result};
 use crate::storage::{Files, locate_files, shown};
 
+use super::ahead::read_ahead;
 use super::files::{Found, find};
 use super::listing::file_format;
 use super::{Format, Location, Order, Table, delta, partition};
@@ -69,6 +70,9 @@ pub async fn declare(statement: &CreateExternalTable, state: &SessionState) -> R
                 Kind::Storage,
                 format!("`{}` is empty", statement.locations.join("`, `")),
             ));
+        }
+        if table.format == Format::Parquet {
+            read_ahead(&full, &store, state).await;
         }
         let inferred = format.infer_schema(state, &store, &full).await?;
         // A file that comes later may lack the column, or have NULLs in it.

@@ -15,6 +15,7 @@
 //! No file to scan is an error and not an empty table: an audience must not lose its members because a folder
 //! moved. This module knows nothing of profile stores or segments.
 
+mod ahead;
 mod declare;
 mod delta;
 mod files;
