@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, AsArray, StringViewArray};
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::writer::{EncoderOptions, NullableEncoder, make_encoder};
@@ -29,6 +29,8 @@ pub(super) struct Cells<'a> {
 }
 
 enum Column<'a> {
+    /// Texts, as which most keys come; of many rows writing them is most of the work.
+    Text(&'a StringViewArray),
     Plain(&'a ArrayRef, ArrayFormatter<'a>),
     /// Lists, structs and maps, as JSON: the one notation that every reader of a CSV file can take apart.
     Nested(NullableEncoder<'a>),
@@ -55,6 +57,9 @@ impl Encoding {
             if array.data_type().is_nested() {
                 return Ok(Column::Nested(make_encoder(field, array.as_ref(), &self.options)?));
             }
+            if let Some(texts) = array.as_string_view_opt() {
+                return Ok(Column::Text(texts));
+            }
             Ok(Column::Plain(array, ArrayFormatter::try_new(array.as_ref(), &self.format)?))
         });
         Ok(Cells { columns: columns.collect::<Result<_, ArrowError>>()? })
@@ -70,6 +75,12 @@ impl Cells<'_> {
         for (column, (text, known)) in self.columns.iter_mut().zip(cells) {
             text.clear();
             match column {
+                Column::Text(texts) => {
+                    *known = texts.is_valid(at);
+                    if *known {
+                        text.push_str(texts.value(at));
+                    }
+                }
                 Column::Plain(array, formatter) => {
                     *known = array.is_valid(at) && array.data_type() != &DataType::Null;
                     if *known {

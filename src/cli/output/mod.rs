@@ -7,18 +7,22 @@ mod delimited;
 mod sink;
 mod table;
 
+use std::sync::Arc;
+
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::json::LineDelimitedWriter;
 use arrow::json::writer::{LineDelimited, WriterBuilder};
 use arrow::record_batch::RecordBatch;
 use clap::ValueEnum;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::SendableRecordBatchStream;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 pub(crate) use sink::Sink;
 
 use super::Stop;
+use crate::bug;
 use crate::error::Error;
 use cells::{Encoding, Row};
 use table::Rows;
@@ -42,6 +46,12 @@ pub(crate) enum Format {
 /// Rows of a table on a terminal, and elsewhere.
 const LIMIT_ON_TERMINAL: usize = 100;
 const LIMIT: usize = 10_000;
+
+/// So many batches are made into text at once.
+const AHEAD: usize = 4;
+
+/// Appends a line with some cells.
+type Line = fn(&mut String, &mut dyn Iterator<Item = Option<&str>>);
 
 /// Writes results.
 pub(crate) struct Output {
@@ -92,29 +102,35 @@ impl Output {
         }
     }
 
+    /// Batches become text on all threads, some ahead of the one that is written.
     async fn lines(
         &mut self,
         schema: &SchemaRef,
-        mut stream: SendableRecordBatchStream,
-        line: impl Fn(&mut String, &mut dyn Iterator<Item = Option<&str>>),
+        stream: SendableRecordBatchStream,
+        line: Line,
     ) -> Result<usize, Stop> {
-        let encoding = Encoding::new(schema);
-        let (mut text, mut row) = (String::new(), Row::default());
-        line(&mut text, &mut schema.fields().iter().map(|field| Some(field.name().as_str())));
-        let mut count = 0;
-        while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(Error::from)?;
-            let mut cells = encoding.cells(&batch).map_err(unwritable)?;
-            for at in 0..batch.num_rows() {
-                cells.read(at, &mut row).map_err(unwritable)?;
-                line(&mut text, &mut row.cells());
+        let encoding = Arc::new(Encoding::new(schema));
+        let mut header = String::new();
+        line(&mut header, &mut schema.fields().iter().map(|field| Some(field.name().as_str())));
+        let texts = stream.map(|batch| {
+            let encoding = Arc::clone(&encoding);
+            async move {
+                let batch = batch.map_err(Error::from)?;
+                let count = batch.num_rows();
+                let text = SpawnedTask::spawn(async move { lines_of(&encoding, &batch, line) }).join().await;
+                let text = text.map_err(|cause| bug!("rows as text: {cause}"))?;
+                Ok::<_, Stop>((count, text.map_err(unwritable)?))
             }
-            count += batch.num_rows();
+        });
+        let mut texts = std::pin::pin!(texts.buffered(AHEAD));
+        let mut count = 0;
+        while let Some((n_rows, text)) = texts.try_next().await? {
+            self.sink.write(&std::mem::take(&mut header))?;
             self.sink.write(&text)?;
-            text.clear();
+            count += n_rows;
         }
         // The header, when there were no rows.
-        self.sink.write(&text)?;
+        self.sink.write(&header)?;
         Ok(count)
     }
 
@@ -185,6 +201,17 @@ impl Output {
         self.sink.write(&format!("{text}{between}{footer}\n"))?;
         Ok(count)
     }
+}
+
+/// The rows of a batch, one a line.
+fn lines_of(encoding: &Encoding, batch: &RecordBatch, line: Line) -> Result<String, ArrowError> {
+    let (mut text, mut row) = (String::new(), Row::default());
+    let mut cells = encoding.cells(batch)?;
+    for at in 0..batch.num_rows() {
+        cells.read(at, &mut row)?;
+        line(&mut text, &mut row.cells());
+    }
+    Ok(text)
 }
 
 /// The rows of a batch as JSON objects, one a line.
