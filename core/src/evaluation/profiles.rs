@@ -23,7 +23,7 @@ use super::bits::small;
 use super::keys::{Kept, Keys, NOBODY};
 use super::pending;
 use super::prepare::Prepared;
-use super::reading::{ProfileReader, joined};
+use super::reading::{ProfileReader, in_order, joined};
 use super::scan::Rows;
 use super::shard::{Profiles, Shard, by_bucket};
 use super::{Buckets, Tables, Watch};
@@ -174,10 +174,12 @@ impl ProfileScan {
         let (order, starts) = self.reader.buckets.map(|of| by_bucket(&buckets, of.n)).transpose()?.unzip();
         let whole = |parts: Vec<ArrayRef>, none: &DataType| joined(parts, order.as_deref(), none);
         let form = Kept::form(&self.key_type);
-        let keys = match order {
-            Some(_) => Kept::new(whole(keys, &form)?)?,
-            None => Kept::together(keys, &form, task.session_config().target_partitions())?,
+        let n_threads = task.session_config().target_partitions();
+        let keys = match &order {
+            Some(order) => in_order(&keys, order, &form, n_threads)?,
+            None => keys,
         };
+        let keys = Kept::together(keys, &form, n_threads)?;
         let starts = starts.unwrap_or_else(|| vec![0, keys.len()]);
         let mut of_subject = vec![];
         for parts in classes {

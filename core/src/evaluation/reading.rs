@@ -337,6 +337,30 @@ fn some(column: &ArrayRef, rows: &[u32]) -> Result<ArrayRef> {
     take(column, &UInt32Array::from(rows.to_vec()), None).map_err(|error| bug!("profile columns: {error}"))
 }
 
+/// So many rows, or fewer, are put in order by one thread.
+const SERIAL: usize = 1 << 15;
+
+/// The rows of a column in an order, in parts that some threads have put together.
+pub(super) fn in_order(
+    parts: &[ArrayRef],
+    order: &[Place],
+    none: &DataType,
+    n_threads: usize,
+) -> Result<Vec<ArrayRef>> {
+    let n_each = order.len().div_ceil(n_threads.max(1)).max(SERIAL);
+    let one = |order| joined(parts.to_vec(), Some(order), none);
+    std::thread::scope(|scope| {
+        let mut chunks = order.chunks(n_each);
+        let own = chunks.next();
+        let others: Vec<_> = chunks.map(|order| scope.spawn(move || one(order))).collect();
+        let mut columns = own.map(one).into_iter().collect::<Result<Vec<_>>>()?;
+        for other in others {
+            columns.push(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        Ok(columns)
+    })
+}
+
 /// The parts of a column behind each other, or in an order of their rows, as the widest of their types; where there are none,
 /// none of a type.
 pub(super) fn joined(mut parts: Vec<ArrayRef>, order: Option<&[Place]>, none: &DataType) -> Result<ArrayRef> {
@@ -353,4 +377,31 @@ pub(super) fn joined(mut parts: Vec<ArrayRef>, order: Option<&[Place]>, none: &D
         Some(order) => interleave(&parts, order),
     };
     joined.map_err(|error| bug!("profile columns: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::StringArray;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+    use rand::seq::SliceRandom;
+
+    use super::*;
+
+    #[test]
+    fn several_threads_put_rows_in_the_same_order() {
+        let part = |part: usize| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values((0..3_000).map(|row| format!("{part}-{row}"))))
+        };
+        let parts: Vec<ArrayRef> = (0..40).map(part).collect();
+        let mut order: Vec<Place> = (0..40).flat_map(|part| (0..3_000).map(move |row| (part, row))).collect();
+        order.shuffle(&mut StdRng::seed_from_u64(3));
+        let expected = joined(parts.clone(), Some(&order), &DataType::Utf8).unwrap();
+        for n_threads in [1, 2, 3, 100] {
+            let columns = in_order(&parts, &order, &DataType::Utf8, n_threads).unwrap();
+            assert_eq!(columns.len(), n_threads.min(4));
+            assert_eq!(&joined(columns, None, &DataType::Utf8).unwrap(), &expected);
+        }
+        assert!(in_order(&parts, &[], &DataType::Utf8, 2).unwrap().is_empty());
+    }
 }
