@@ -208,17 +208,20 @@ async fn layouts(scope: &Arc<Scope>) -> Result<Vec<Column>> {
     for store in scope.names(Kind::ProfileStore) {
         let Ok(bound) = scope.bound(store).await else { continue };
         for (at, events) in bound.store.events.iter().enumerate() {
-            let Some(table) = scope.event_table(at, events)? else { continue };
+            let Some(table) = scope.event_table(at, &bound.store)? else { continue };
             let stored = scope.engine.layouts().stored(&table.source(&bound), &scope.state()).await?;
             rows.extend(stored.map(|stored| (store, events.table.clone(), stored)));
         }
     }
     let current: BooleanArray = rows.iter().map(|(.., stored)| Some(stored.is_current)).collect();
+    let registered: BooleanArray =
+        rows.iter().map(|(.., stored)| Some(stored.layout.registered.is_some())).collect();
     let number = |n: usize| u64::try_from(n).ok();
     Ok(vec![
         text("store", rows.iter().map(|(store, ..)| Some(*store))),
         text("events", rows.iter().map(|(_, events, _)| Some(events.as_str()))),
         (Field::new("is_current", DataType::Boolean, true), Arc::new(current)),
+        (Field::new("is_registered", DataType::Boolean, true), Arc::new(registered)),
         count("buckets", rows.iter().map(|(.., stored)| Some(u64::from(stored.layout.buckets)))),
         count("files", rows.iter().map(|(.., stored)| number(stored.layout.files.len()))),
         count("rows", rows.iter().map(|(.., stored)| Some(stored.layout.rows()))),

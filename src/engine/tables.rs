@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 
 use crate::bug;
 use crate::error::Result;
-use crate::evaluation::{Buckets, LaidOut, Tables};
+use crate::evaluation::{Buckets, LaidOut, Register, Tables};
 use crate::layout::bucket_of;
 use crate::profile::Bound;
 
@@ -48,33 +48,32 @@ impl Tables for ScopeTables {
         })
     }
 
-    fn laid_out<'a>(
-        &'a self,
-        store: &'a Bound,
-        events: usize,
-        projection: &'a [usize],
-        since: Option<i64>,
-    ) -> BoxFuture<'a, Result<Option<LaidOut>>> {
-        Box::pin(self.scan_of_copy(store, events, projection, since))
+    fn laid_out<'a>(&'a self, store: &'a Bound, events: usize) -> BoxFuture<'a, Result<Option<LaidOut>>> {
+        Box::pin(self.copy(store, events))
     }
 }
 
 impl ScopeTables {
-    async fn scan_of_copy(
-        &self,
-        store: &Bound,
-        events: usize,
-        projection: &[usize],
-        since: Option<i64>,
-    ) -> Result<Option<LaidOut>> {
+    async fn copy(&self, store: &Bound, events: usize) -> Result<Option<LaidOut>> {
         // Only declared tables have copies; a view has none.
         let Ok(tables) = self.scope.event_tables(store) else { return Ok(None) };
         let Some(table) = tables.get(events) else { return Ok(None) };
         let layouts = self.scope.engine.layouts();
         let Some(layout) = layouts.current(&table.source(store), &self.state).await else { return Ok(None) };
-        let files = layout.within(since, None);
-        let buckets = Buckets { n: files.len(), of: bucket_of };
-        let scan = DataSourceExec::from_data_source(layout.scan(&files, Some(projection))?);
-        Ok(Some(LaidOut { scan, buckets }))
+        let n = usize::try_from(layout.buckets).map_err(|error| bug!("buckets: {error}"))?;
+        let register = layout.registered.as_ref().map(|registered| Register {
+            number: layout.number.clone(),
+            scan: DataSourceExec::from_data_source(registered.scan()),
+            starts: registered.starts.clone(),
+        });
+        Ok(Some(LaidOut {
+            schema: layout.numbered(),
+            buckets: Buckets { n, of: bucket_of },
+            register,
+            scan: Box::new(move |projection, since| {
+                let scan = layout.scan(&layout.within(since, None), Some(projection))?;
+                Ok(DataSourceExec::from_data_source(scan))
+            }),
+        }))
     }
 }

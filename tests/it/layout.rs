@@ -105,6 +105,13 @@ impl Place {
         assert_eq!(self.rows(session, columns).await, source);
     }
 
+    /// The files of the copy, without those beside it.
+    fn data(&self) -> BTreeSet<PathBuf> {
+        let mut files = self.files(".parquet");
+        files.retain(|path| !path.iter().any(|part| part == "_coterie"));
+        files
+    }
+
     /// Which files the folder of the copy holds, by their ending.
     fn files(&self, ending: &str) -> BTreeSet<PathBuf> {
         let (mut files, mut folders) = (BTreeSet::new(), vec![self.copy()]);
@@ -160,7 +167,7 @@ async fn a_copy_holds_the_same_rows_in_order() {
     );
     place.assert_same(&session, COLUMNS).await;
 
-    let files = place.files(".parquet");
+    let files = place.data();
     let mut months = BTreeSet::new();
     for path in &files {
         let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(path).unwrap()).unwrap();
@@ -223,7 +230,7 @@ async fn later_runs_add_what_is_new() {
     let (place, session) = Place::with_events(400).await;
     assert_eq!(optimize(&session, OPTIMIZE).await, "written 400 of 400 rows");
     assert_eq!(optimize(&session, OPTIMIZE).await, "current 0 of 400 rows");
-    let before = place.files(".parquet");
+    let before = place.data();
 
     for (at, name) in ["c", "d", "e", "f", "g"].into_iter().enumerate() {
         let from = 400 + 100 * u32::try_from(at).unwrap();
@@ -232,7 +239,7 @@ async fn later_runs_add_what_is_new() {
         assert_eq!(is_current, ["false"]);
         assert_eq!(optimize(&session, OPTIMIZE).await, format!("extended 100 of {} rows", from + 100));
         place.assert_same(&session, COLUMNS).await;
-        assert!(place.files(".parquet").is_superset(&before));
+        assert!(place.data().is_superset(&before));
     }
     // Months are joined once they have four files.
     let months = "SELECT count(*) FROM coterie.layouts WHERE files <= 4 * 6 * buckets AND is_current";
@@ -274,7 +281,7 @@ async fn another_declaration_is_another_copy() {
 async fn what_is_damaged_is_written_anew() {
     let (place, session) = Place::with_events(200).await;
     optimize(&session, OPTIMIZE).await;
-    let file = place.files(".parquet").pop_first().unwrap();
+    let file = place.data().pop_first().unwrap();
     std::fs::remove_file(file).unwrap();
     place.add(&session, "c", 200, 300).await;
     assert_eq!(optimize(&session, OPTIMIZE).await, "written 300 of 300 rows");
@@ -457,7 +464,7 @@ impl Shop {
 
     fn source(&self) -> Source<'_> {
         let schema = Arc::new(Schema::new(self.table.columns.fields().clone()));
-        Source { store: "shop", events: &self.events, table: &self.table, schema }
+        Source { store: "shop", profiles: None, events: &self.events, table: &self.table, schema }
     }
 
     fn layouts(&self, store: Arc<dyn ObjectStore>) -> Layouts {
@@ -465,9 +472,43 @@ impl Shop {
     }
 
     async fn read(&self, layout: &Layout, groups: &[Vec<&coterie::layout::File>]) -> Vec<RecordBatch> {
-        let plan = DataSourceExec::from_data_source(layout.scan(groups, None).unwrap());
+        let columns: Vec<usize> = (0..layout.schema.fields().len()).collect();
+        let plan = DataSourceExec::from_data_source(layout.scan(groups, Some(&columns)).unwrap());
         collect(plan, self.state.task_ctx()).await.unwrap()
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_have_the_numbers_of_their_keys() {
+    let (place, session) = Place::with_events(2_000).await;
+    optimize(&session, "OPTIMIZE EVENTS OF shop INTO 3 BUCKETS").await;
+    let numbers = "DISTINCT profile_id, key_bucket, key_number";
+    let before = place.rows(&session, numbers).await;
+    // 101 keys and none.
+    assert_eq!(before.len(), 102);
+    let dense = "SELECT key_bucket FROM copy WHERE key_number IS NOT NULL GROUP BY key_bucket
+        HAVING max(key_number) + 1 = count(DISTINCT key_number) AND min(key_number) = 0";
+    assert_eq!(rows(&session, dense).await.len(), 3);
+    let twice = "SELECT key_bucket, key_number FROM copy GROUP BY key_bucket, key_number
+        HAVING count(DISTINCT profile_id) <> 1 AND key_number IS NOT NULL OR key_number IS NULL AND count(profile_id) > 0";
+    assert_eq!(rows(&session, twice).await.len(), 0);
+    // Keys keep their numbers when others come, and when files of a month are joined.
+    for (name, from) in [("c", 2_000), ("d", 2_050), ("e", 2_100), ("f", 2_150)] {
+        place.add(&session, name, from, from + 50).await;
+        let sql = format!(
+            "COPY (SELECT 'q' || value AS profile_id, to_timestamp_micros(1767225600000000) AS \"timestamp\",
+             NULL::varchar AS kind, 0.25 AS price, [value] AS tags FROM generate_series({from}, {from} + 3))
+             TO '{}/{name}_new.parquet' STORED AS PARQUET",
+            place.events().display()
+        );
+        run(&session, &sql).await.unwrap();
+        optimize(&session, OPTIMIZE).await;
+    }
+    let after: BTreeSet<String> = place.rows(&session, numbers).await.into_iter().collect();
+    assert_eq!(after.len(), 102 + 16);
+    assert!(before.iter().all(|key| after.contains(key)));
+    assert_eq!(rows(&session, dense).await.len(), 3);
+    assert_eq!(rows(&session, twice).await.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -541,8 +582,9 @@ async fn a_run_that_dies_leaves_the_copy_as_it_was_and_is_continued() {
     assert!(died_with_notes);
     assert_eq!((outcome.change, outcome.rows_written, outcome.layout.rows()), (Change::Extended, 100, 700));
     place.assert_same(&session, COLUMNS).await;
-    // Each bucket takes a note and a file a month; a run that begins anew each time would need all of them at once.
-    assert!(writes < 15, "{writes} writes in one go");
+    // Each bucket takes a note, a list of keys and a file a month; a run that begins anew each time would need all of them
+    // at once.
+    assert!(writes < 20, "{writes} writes in one go");
 }
 
 #[tokio::test(flavor = "multi_thread")]

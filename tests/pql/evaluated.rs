@@ -70,8 +70,6 @@ impl Tables for Fixture {
         &'a self,
         _: &'a Bound,
         _: usize,
-        _: &'a [usize],
-        _: Option<i64>,
     ) -> BoxFuture<'a, coterie::error::Result<Option<LaidOut>>> {
         Box::pin(ready(Ok(None)))
     }

@@ -116,6 +116,7 @@ impl Prepared {
             }
         }
         Ok(EventTable {
+            at,
             key: declared.key.clone(),
             time: declared.timestamp.clone(),
             time_type,

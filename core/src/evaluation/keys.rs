@@ -315,8 +315,8 @@ pub(super) struct Repeated {
     pub(super) more: usize,
 }
 
-/// Whether profiles and events can be joined by keys of these types here.
-pub(super) fn joinable(profiles: &DataType, events: &DataType) -> bool {
+/// Whether profiles and events can be joined by keys of these types here: texts by texts, whole numbers by whole numbers.
+pub fn joinable(profiles: &DataType, events: &DataType) -> bool {
     form(profiles).is_some() && form(profiles) == form(events)
 }
 

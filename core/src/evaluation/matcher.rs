@@ -456,7 +456,7 @@ impl<'a> Matcher<'a> {
         if let Some(n_codes) = self.keys.is_other(keys) {
             self.sieve.change(self.keys.known(), n_codes);
         }
-        shard.ordinals(keys, &mut self.keys)
+        shard.ordinals(self.table.at, keys, &mut self.keys)
     }
 
     /// Makes room for the events of a shard; those of the one before are forgotten, and those that waited are its first.
@@ -465,7 +465,7 @@ impl<'a> Matcher<'a> {
         self.sieve.begin(shard.len());
         // The same dictionary says other places in another shard.
         self.keys = Coded::default();
-        let ordinals = self.pending.ordinals(shard)?;
+        let ordinals = self.pending.ordinals(self.table.at, shard)?;
         self.pending.settle(&ordinals, &mut self.scatter);
         Ok(())
     }

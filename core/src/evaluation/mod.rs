@@ -39,6 +39,7 @@ mod prepare;
 mod profiles;
 mod rank;
 mod reading;
+mod register;
 mod run;
 mod scan;
 mod scatter;
@@ -56,6 +57,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use arrow::array::{ArrayRef, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::execution::session_state::SessionState;
@@ -64,13 +67,15 @@ use datafusion::physical_plan::ExecutionPlan;
 use futures::future::BoxFuture;
 use roaring::RoaringBitmap;
 
+use crate::bug;
 use crate::error::Result;
 use crate::profile::Bound;
 
+use keys::Kept;
 use shard::Profiles;
 
 pub use exec::MembersExec;
-pub use keys::repeated;
+pub use keys::{joinable, repeated};
 pub use prepare::{Prepared, prepare};
 pub use run::Asked;
 
@@ -82,24 +87,35 @@ pub trait Tables: Send + Sync {
     fn plan<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<LogicalPlan>>;
     /// The table of a name.
     fn provider<'a>(&'a self, table: &'a str) -> BoxFuture<'a, Result<Arc<dyn TableProvider>>>;
-    /// The laid-out copy of one of a store's event tables, if there is one and it is current: a scan of some columns
-    /// of the files that may hold events since an instant, in microseconds since 1970.
-    fn laid_out<'a>(
-        &'a self,
-        store: &'a Bound,
-        events: usize,
-        projection: &'a [usize],
-        since: Option<i64>,
-    ) -> BoxFuture<'a, Result<Option<LaidOut>>>;
+    /// The laid-out copy of one of a store's event tables, if there is one and it is current.
+    fn laid_out<'a>(&'a self, store: &'a Bound, events: usize) -> BoxFuture<'a, Result<Option<LaidOut>>>;
 }
 
+/// A scan of some columns of the files that may hold events since an instant, in microseconds since 1970. Each of its
+/// partitions yields the events of one bucket of keys.
+pub type ScanOfCopy = dyn Fn(&[usize], Option<i64>) -> Result<Arc<dyn ExecutionPlan>> + Send + Sync;
+
 /// An event table that is cut by key.
-#[derive(Debug)]
 pub struct LaidOut {
-    /// Each of its partitions yields the events of one bucket of keys.
-    pub scan: Arc<dyn ExecutionPlan>,
+    /// The columns of the event table, and perhaps others.
+    pub schema: SchemaRef,
+    /// Reads it.
+    pub scan: Box<ScanOfCopy>,
     /// Which key is in which bucket.
     pub buckets: Buckets,
+    /// The profiles, by the numbers that its events have instead of their keys.
+    pub register: Option<Register>,
+}
+
+/// Which profile each number in a laid-out copy stands for. Every profile is registered once, and has a key.
+pub struct Register {
+    /// The column of events that holds the number of the key among those of the bucket.
+    pub number: String,
+    /// Yields, by bucket and number, each profile's `key`, its `number`, null if it has no events, and the `row` of the
+    /// profile table, counted over its files in the order of their paths.
+    pub scan: Arc<dyn ExecutionPlan>,
+    /// Where the profiles of each bucket begin, and where the last one's end.
+    pub starts: Vec<usize>,
 }
 
 /// How keys are dealt to buckets.
@@ -115,6 +131,8 @@ pub struct Buckets {
 #[derive(Debug)]
 pub struct Outcome {
     profiles: Arc<Profiles>,
+    /// The keys, by the positions that members have.
+    keys: MemberKeys,
     /// For each rule that took part its position in the resolved program, and its members.
     pub members: Vec<(usize, Members)>,
     /// Rows of the profile table without a key.
@@ -129,10 +147,19 @@ pub struct Outcome {
     _memory: Vec<MemoryReservation>,
 }
 
+/// The keys of members.
+#[derive(Debug)]
+enum MemberKeys {
+    /// As profiles were found by them.
+    Kept(Kept),
+    /// Read for members alone, as the profile table has them.
+    Read(ArrayRef),
+}
+
 /// The members of a rule.
 #[derive(Clone, Debug)]
 pub enum Members {
-    /// Their positions among all profiles.
+    /// The positions of their keys among those of the outcome.
     Positions(RoaringBitmap),
     /// How many they are, where nobody asks who.
     Count(u64),
@@ -164,17 +191,23 @@ impl Members {
 impl Outcome {
     /// How many profiles there are.
     pub fn n_profiles(&self) -> usize {
-        self.profiles.keys.len()
+        self.profiles.n
     }
 
-    /// The keys of all profiles.
+    /// The keys by the positions that members have.
     pub fn keys(&self) -> Result<ArrayRef> {
-        self.profiles.array()
+        match &self.keys {
+            MemberKeys::Kept(keys) => keys.array(&self.profiles.key_type),
+            MemberKeys::Read(keys) => Ok(Arc::clone(keys)),
+        }
     }
 
     /// The keys of some, by their positions.
     pub fn keys_of(&self, positions: &UInt32Array) -> Result<ArrayRef> {
-        self.profiles.keys.of(positions, &self.profiles.key_type)
+        match &self.keys {
+            MemberKeys::Kept(keys) => keys.of(positions, &self.profiles.key_type),
+            MemberKeys::Read(keys) => take(keys, positions, None).map_err(|error| bug!("keys: {error}")),
+        }
     }
 }
 

@@ -21,7 +21,10 @@ use datafusion::parquet::arrow::arrow_reader::{
 };
 use datafusion::parquet::basic::{Encoding, PageType};
 use datafusion::parquet::errors::ParquetError;
-use datafusion::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
+use datafusion::parquet::file::metadata::{
+    ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, RowGroupMetaData,
+};
+use datafusion::parquet::file::page_index::offset_index::PageLocation;
 use datafusion::parquet::file::reader::{ChunkReader, Length};
 use datafusion::parquet::schema::types::ColumnDescPtr;
 use datafusion::physical_expr::expressions::Column;
@@ -46,7 +49,8 @@ const BATCH: usize = 8192;
 const LEAST: usize = 1 << 16;
 /// So many files are asked what they hold at once.
 const AT_ONCE: usize = 32;
-/// Columns that lie this close together are fetched in one request.
+/// Parts of a file that lie this close together are fetched in one request, of a disk and of other stores.
+const GAP_ON_DISK: u64 = 16 * 1024;
 const GAP: u64 = 256 * 1024;
 
 /// Unless fewer than one of so many rows matters, the other columns, too, are read of all rows: that is what Parquet's
@@ -57,9 +61,11 @@ pub(super) const SPARSE: usize = 64;
 #[derive(Debug)]
 pub(super) struct Files {
     store: Arc<dyn ObjectStore>,
+    gap: u64,
     files: Vec<File>,
     /// The row groups that may hold events within the widest window, or pieces of them.
     pub(super) pieces: Vec<Piece>,
+    n_rows: usize,
     /// What pieces of one row group share, by the columns that are read: it is fetched once.
     shared: Mutex<HashMap<Columns, Arc<OnceCell<Fetched>>>>,
 }
@@ -72,6 +78,8 @@ type Columns = (usize, usize, Vec<usize>);
 pub(super) struct Piece {
     file: usize,
     group: usize,
+    /// How many rows are before it in all files.
+    before: usize,
     /// Which of its rows.
     pub(super) rows: Range<usize>,
     /// Whether there are others.
@@ -80,6 +88,13 @@ pub(super) struct Piece {
     pub(super) partition: usize,
     /// An instant that stands for the times of its rows as far as windows go, where one does.
     pub(super) time: Option<i64>,
+}
+
+impl Piece {
+    /// The number of its first row among those of all files.
+    pub(super) fn first_row(&self) -> usize {
+        self.before + self.rows.start
+    }
 }
 
 #[derive(Debug)]
@@ -103,12 +118,14 @@ struct Fetched {
 
 impl Files {
     /// The files that a plan scans, where it does nothing but scan Parquet files that have `columns`, or fields below them,
-    /// as the table has them; `None` otherwise. Of `events` row groups before all windows are left out.
+    /// as the table has them; `None` otherwise. Of `events` row groups before all windows are left out. With `pages` single
+    /// pages are read where few rows are wanted, which takes a look at where these are in each file.
     pub(super) async fn of(
         plan: &Arc<dyn ExecutionPlan>,
         table: &Schema,
         columns: &[&[String]],
         events: Option<&EventTable>,
+        pages: bool,
         runtime: &RuntimeEnv,
     ) -> Result<Option<Self>> {
         let scan = plan.downcast_ref::<DataSourceExec>();
@@ -127,7 +144,7 @@ impl Files {
                     files.extend(described(&mut reading).await?);
                 }
                 let (store, cache) = (Arc::clone(&store), Arc::clone(&cache));
-                reading.spawn(File::describe(store, cache, file.object_meta.clone(), partition));
+                reading.spawn(File::describe(store, cache, file.object_meta.clone(), partition, pages));
             }
         }
         while let Some(file) = described(&mut reading).await? {
@@ -137,7 +154,7 @@ impl Files {
             return Ok(None);
         }
         files.sort_by(|left, right| left.path.cmp(&right.path));
-        let mut pieces = vec![];
+        let (mut pieces, mut before) = (vec![], 0);
         for (at, file) in files.iter().enumerate() {
             let times = events.map(|events| file.times(&events.time)).transpose()?;
             for group in 0..file.metadata.num_row_groups() {
@@ -146,11 +163,20 @@ impl Files {
                 if !rows.is_empty() && times.is_none_or(|(events, (_, last))| last >= events.since) {
                     let time = times.and_then(|(events, (first, last))| events.alike(first, last));
                     let partition = file.partition;
-                    pieces.push(Piece { file: at, group, rows, is_part: false, partition, time });
+                    let rows = rows.clone();
+                    pieces.push(Piece { file: at, group, before, rows, is_part: false, partition, time });
                 }
+                before += rows.len();
             }
         }
-        Ok(Some(Self { store, files, pieces, shared: Mutex::default() }))
+        let is_on_disk = config.object_store_url.as_str().starts_with("file:");
+        let gap = if is_on_disk { GAP_ON_DISK } else { GAP };
+        Ok(Some(Self { store, gap, files, pieces, n_rows: before, shared: Mutex::default() }))
+    }
+
+    /// How many rows all files have.
+    pub(super) fn n_rows(&self) -> usize {
+        self.n_rows
     }
 
     /// Whether a column is known to be NULL nowhere.
@@ -200,17 +226,24 @@ impl Files {
         let leaves: Vec<usize> = leaves.filter(|(_, leaf)| is_read(leaf)).map(|(at, _)| at).collect();
         let mask = ProjectionMask::leaves(metadata.parquet_schema(), leaves.iter().copied());
         let mut ranges: Vec<Range<u64>> = vec![];
-        let mut wanted: Vec<Range<u64>> = leaves
-            .iter()
-            .map(|at| {
-                let (start, length) = own.column(*at).byte_range();
-                start..start + length
-            })
-            .collect();
+        let mut wanted: Vec<Range<u64>> = vec![];
+        for at in &leaves {
+            let (start, length) = own.column(*at).byte_range();
+            let pages = file.pages(group, *at);
+            match (&selection, pages.first()) {
+                (Some(selection), Some(first)) if few => {
+                    // What is before the first page of rows is the dictionary.
+                    wanted.extend(u64::try_from(first.offset).map(|first| start..first));
+                    wanted.extend(selection.scan_ranges(pages));
+                }
+                _ => wanted.push(start..start + length),
+            }
+        }
+        wanted.retain(|range| !range.is_empty());
         wanted.sort_unstable_by_key(|range| range.start);
         for range in wanted {
             match ranges.last_mut() {
-                Some(last) if range.start <= last.end + GAP => last.end = last.end.max(range.end),
+                Some(last) if range.start <= last.end + self.gap => last.end = last.end.max(range.end),
                 _ => ranges.push(range),
             }
         }
@@ -288,9 +321,12 @@ impl File {
         cache: Arc<FileMetadataCache>,
         object: ObjectMeta,
         partition: usize,
+        pages: bool,
     ) -> Result<Self> {
+        let policy = if pages { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
         let metadata = DFParquetMetadata::new(store.as_ref(), &object)
             .with_file_metadata_cache(Some(cache))
+            .with_page_index_policy(Some(policy))
             .fetch_metadata()
             .await?;
         let own = ArrowReaderMetadata::try_new(Arc::clone(&metadata), ArrowReaderOptions::new())
@@ -322,6 +358,12 @@ impl File {
         let known =
             |at: usize| first.is_valid(at) && last.is_valid(at) && nulls.is_valid(at) && nulls.value(at) == 0;
         Ok((0..groups.len()).map(|at| known(at).then(|| (firsts[at], lasts[at]))).collect())
+    }
+
+    /// Where the pages of a column are in a row group; nowhere if that is not known.
+    fn pages(&self, group: usize, leaf: usize) -> &[PageLocation] {
+        let of_group = self.metadata.offset_index().and_then(|groups| groups.get(group));
+        of_group.and_then(|leaves| leaves.get(leaf)).map_or(&[], |pages| pages.page_locations())
     }
 
     /// How a row group is read: texts as codes where all pages hold codes, else as views.
@@ -482,7 +524,7 @@ impl Fetched {
     }
 
     fn from(&self, start: u64) -> Option<Bytes> {
-        let (first, part) = self.parts.iter().rev().find(|(first, _)| *first <= start)?;
+        let (first, part) = self.parts[..self.parts.partition_point(|(first, _)| *first <= start)].last()?;
         let skipped = usize::try_from(start - first).ok()?;
         (skipped <= part.len()).then(|| part.slice(skipped..))
     }

@@ -100,12 +100,12 @@ impl Pending {
         self.met.memory + self.times.capacity() * event + self.values.capacity() * size_of::<u64>()
     }
 
-    /// The ordinals that a shard has for the keys of the events, by number; no key is known from then on.
-    pub(super) fn ordinals(&mut self, shard: &Shard) -> Result<Vec<u32>> {
+    /// The ordinals that a shard has for the keys of the events, which are a table's, by number; no key is known from then on.
+    pub(super) fn ordinals(&mut self, table: usize, shard: &Shard) -> Result<Vec<u32>> {
         self.coded = Coded::default();
         let mut ordinals = vec![];
         for keys in std::mem::take(&mut self.met).parts {
-            ordinals.extend(shard.ordinals(&keys, &mut Coded::default())?);
+            ordinals.extend(shard.ordinals(table, &keys, &mut Coded::default())?);
         }
         Ok(ordinals)
     }

@@ -13,12 +13,12 @@ use crate::profile::Referrer;
 use crate::resolve::{Feature, Program};
 use crate::segment::{Expr, Relation};
 
-use super::Tables;
 use super::bind::{Binder, BoundAggregate, Input, RowExpr};
 use super::channel::Channel;
 use super::classes::Bound;
 use super::keys::joinable;
 use super::table::MAX_CHANNELS;
+use super::{LaidOut, Tables};
 
 /// Rules that are ready to run.
 #[derive(Debug)]
@@ -322,7 +322,12 @@ impl Prepared {
     pub async fn describe(&self, tables: &dyn Tables) -> Result<String> {
         let mut copies = vec![];
         for table in &self.evaluation.tables {
-            copies.push(tables.laid_out(&self.program.store, table.events, &[], None).await?.is_some());
+            let copy = tables.laid_out(&self.program.store, table.events).await?;
+            copies.push(match copy {
+                None => "",
+                Some(LaidOut { register: None, .. }) => ", read from its laid-out copy",
+                Some(_) => ", read from its laid-out copy, whose profiles are registered",
+            });
         }
         let mut out = String::new();
         // Writing to a string does not fail.
@@ -330,7 +335,7 @@ impl Prepared {
         Ok(out)
     }
 
-    fn write(&self, copies: &[bool], out: &mut String) -> std::fmt::Result {
+    fn write(&self, copies: &[&str], out: &mut String) -> std::fmt::Result {
         let Evaluation { rules, leaves, values, ranks, refused, tables, profiles, .. } = &*self.evaluation;
         let count = |f: fn(&Leaf) -> bool| leaves.iter().filter(|leaf| f(leaf)).count();
         writeln!(out, "rules in the program: {}", rules.len())?;
@@ -347,11 +352,10 @@ impl Prepared {
             ranks.len(),
         )?;
         writeln!(out, "profile columns read: {}", columns(profiles).join(", "))?;
-        for (table, copied) in tables.iter().zip(copies) {
+        for (table, from) in tables.iter().zip(copies) {
             let events = &self.program.store.store.events[table.events];
             let tests: usize = table.questions.subjects.iter().map(|subject| subject.tests.len()).sum();
             let terms: usize = table.atoms.iter().map(|atom| atom.terms.len()).sum();
-            let from = if *copied { ", read from its laid-out copy" } else { "" };
             writeln!(out, "event table {}{from}:", events.table)?;
             writeln!(
                 out,

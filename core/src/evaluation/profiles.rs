@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
+use arrow::array::{ArrayRef, AsArray, UInt32Array};
+use arrow::compute::{cast, take};
+use arrow::datatypes::{DataType, UInt32Type};
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use hashbrown::HashMap;
+use roaring::RoaringBitmap;
 use tokio::sync::OnceCell;
 
 use crate::bug;
@@ -24,9 +26,10 @@ use super::keys::{Kept, Keys, NOBODY};
 use super::pending;
 use super::prepare::Prepared;
 use super::reading::{ProfileReader, in_order, joined};
+use super::register::{Places, Registered};
 use super::scan::Rows;
-use super::shard::{Profiles, Shard, by_bucket};
-use super::{Buckets, Tables, Watch};
+use super::shard::{Place, Profiles, Shard, by_bucket};
+use super::{Buckets, LaidOut, MemberKeys, Members, Tables, Watch};
 
 impl Prepared {
     /// The columns of profiles that expressions about events or features need.
@@ -51,13 +54,11 @@ impl Prepared {
         exprs.any(|expr| expr.inputs.iter().any(|input| matches!(input, Input::Profile(_))))
     }
 
-    /// How profiles are read: in the order of the table as one shard, or a shard a bucket; all, or those alone that may be
-    /// wanted.
+    /// Opens the profile table, whose profiles the copies of event tables may have registered.
     pub(super) async fn open_profiles(
         &self,
         tables: &dyn Tables,
-        buckets: Option<Buckets>,
-        suspects: Option<Suspects>,
+        copies: &[Option<LaidOut>],
     ) -> Result<ProfileScan> {
         let declared = &self.program.store.store.profiles;
         let kept = self.kept_columns();
@@ -97,23 +98,38 @@ impl Prepared {
         let paths: Vec<&[String]> = others.iter().chain(&deciding).map(|path| &path[..]).collect();
         let n_threads = state.config().target_partitions();
         let rows = Rows::of(plan, &schema, &paths, None, n_threads, state.runtime_env()).await?;
-        // Nobody asks about rows without a key.
-        let suspects = suspects.filter(|suspects| !suspects.are_computed() || rows.all_have(&declared.key));
-        let reader = Arc::new(ProfileReader {
+        let mut registered = None;
+        if let (Rows::Files(files), Some(_)) = (&rows, in_common(copies)) {
+            let found = Registered::open(copies, state).await?;
+            registered = found.filter(|registered| registered.n_profiles() == files.n_rows());
+        }
+        if registered.is_some() {
+            others.remove(0);
+        }
+        let reader = ProfileReader {
             rows,
             deciding,
             others,
+            registered,
             schema,
             table: declared.table.clone(),
             key: declared.key.clone(),
             kept,
             evaluation: Arc::clone(&self.evaluation),
             questions: self.profiles.clone(),
-            buckets,
-            suspects,
-        });
-        Ok(ProfileScan { n_profiles, reader, key_type: self.program.store.key_type() })
+            buckets: None,
+            suspects: None,
+        };
+        Ok(ProfileScan { n_profiles, reader: Arc::new(reader), key_type: self.program.store.key_type() })
     }
+}
+
+/// How all tables are cut, if they are cut alike.
+pub(super) fn in_common(copies: &[Option<LaidOut>]) -> Option<Buckets> {
+    let (first, others) = copies.split_first()?;
+    let buckets = first.as_ref()?.buckets;
+    let is_alike = |copy: &Option<LaidOut>| copy.as_ref().is_some_and(|copy| copy.buckets.n == buckets.n);
+    others.iter().all(is_alike).then_some(buckets)
 }
 
 /// A profile table about to be read.
@@ -124,6 +140,21 @@ pub(super) struct ProfileScan {
 }
 
 impl ProfileScan {
+    /// Whether events say by numbers whose they are.
+    pub(super) fn is_registered(&self) -> bool {
+        self.reader.registered.is_some()
+    }
+
+    /// Profiles are read in the order of the table as one shard, or a shard a bucket; all, or those alone that may be wanted.
+    pub(super) fn wanting(self, buckets: Option<Buckets>, suspects: Option<Suspects>) -> Result<Self> {
+        let mut reader = Arc::into_inner(self.reader).ok_or_else(|| bug!("profiles are being read"))?;
+        // Nobody asks about rows without a key.
+        let has_keys = reader.registered.is_some() || reader.rows.all_have(&reader.key);
+        reader.suspects = suspects.filter(|suspects| !suspects.are_computed() || has_keys);
+        reader.buckets = buckets;
+        Ok(Self { reader: Arc::new(reader), ..self })
+    }
+
     /// Reads the profiles: all, or those with one of the `wanted` keys, with their ordinals by the positions of these.
     async fn read(
         &self,
@@ -133,7 +164,8 @@ impl ProfileScan {
         let mut places = vec![NOBODY; wanted.as_ref().map_or(0, |wanted| wanted.len())];
         let memory = MemoryConsumer::new("profiles of an evaluation").register(task.memory_pool());
         let is_nobody = wanted.is_some() && places.is_empty();
-        let n_parts = if is_nobody { 0 } else { self.reader.rows.n_parts() };
+        let n_parts =
+            if is_nobody || self.reader.columns().is_empty() { 0 } else { self.reader.rows.n_parts() };
         let n_threads = match self.reader.rows {
             Rows::Files(_) => n_parts.min(task.session_config().target_partitions()),
             // What makes them may wait until somebody takes those of each partition.
@@ -171,16 +203,33 @@ impl ProfileScan {
             found.extend(part.found);
             null_keys += part.null_keys;
         }
-        let (order, starts) = self.reader.buckets.map(|of| by_bucket(&buckets, of.n)).transpose()?.unzip();
-        let whole = |parts: Vec<ArrayRef>, none: &DataType| joined(parts, order.as_deref(), none);
         let form = Kept::form(&self.key_type);
         let n_threads = task.session_config().target_partitions();
-        let keys = match &order {
-            Some(order) => in_order(&keys, order, &form, n_threads)?,
-            None => keys,
+        let (mut by_number, mut order, mut starts) = (None, Order::AsRead, None);
+        if let Some(registered) = &self.reader.registered {
+            let rows = (n_parts > 0).then(|| joined(std::mem::take(&mut keys), None, &DataType::UInt32));
+            let rows = rows.transpose()?;
+            let rows = rows.as_ref().map(|rows| &rows.as_primitive::<UInt32Type>().values()[..]);
+            let mut found = registered.places(rows, task).await?;
+            order = Order::Rows(UInt32Array::from(std::mem::take(&mut found.order)));
+            starts = Some(found.starts.clone());
+            by_number = Some(found);
+        } else if let Some(of) = self.reader.buckets {
+            let (own, of_buckets) = by_bucket(&buckets, of.n)?;
+            keys = in_order(&keys, &own, &form, n_threads)?;
+            (order, starts) = (Order::Places(own), Some(of_buckets));
+        }
+        let keys = match &by_number {
+            // Those who come first are told apart by their keys.
+            Some(found) if !self.reader.evaluation.ranks.is_empty() => {
+                let parts = found.keys(None, task).await?.iter().map(Kept::part).collect::<Result<_>>()?;
+                Kept::together(parts, &form, n_threads)?
+            }
+            _ => Kept::together(keys, &form, n_threads)?,
         };
-        let keys = Kept::together(keys, &form, n_threads)?;
-        let starts = starts.unwrap_or_else(|| vec![0, keys.len()]);
+        let n = by_number.as_ref().map_or(keys.len(), |found| found.n);
+        let starts = starts.unwrap_or_else(|| vec![0, n]);
+        let whole = |parts: Vec<ArrayRef>, none: &DataType| order.of(parts, none);
         let mut of_subject = vec![];
         for parts in classes {
             of_subject.push(whole(parts, &DataType::UInt8)?);
@@ -192,8 +241,8 @@ impl ProfileScan {
             columns.insert(name.clone(), whole(parts, field.data_type())?);
         }
         let arrays = of_subject.iter().chain(columns.values());
-        memory
-            .try_resize(keys.memory() + arrays.map(|array| array.get_array_memory_size()).sum::<usize>())?;
+        let of_columns: usize = arrays.map(|array| array.get_array_memory_size()).sum();
+        memory.try_resize(keys.memory() + of_columns + by_number.as_ref().map_or(0, Places::memory))?;
         // Nobody wants some keys alone where profiles go by bucket, so that the order is that of the parts.
         let mut is_repeated = false;
         for (at, wanted) in found.into_iter().enumerate() {
@@ -202,9 +251,19 @@ impl ProfileScan {
         let attributes = Attributes::new(&self.reader.evaluation, of_subject, &of);
         let (table, key) = (self.reader.table.clone(), self.reader.key.clone());
         let key_type = self.key_type.clone();
-        let profiles =
-            Profiles { keys, starts, columns, table, key, key_type, attributes, null_keys, _memory: memory };
-        let profiles = Arc::new(profiles);
+        let profiles = Arc::new(Profiles {
+            n,
+            keys,
+            places: by_number,
+            starts,
+            columns,
+            table,
+            key,
+            key_type,
+            attributes,
+            null_keys,
+            _memory: memory,
+        });
         if is_repeated {
             return Err(profiles.repeated());
         }
@@ -212,8 +271,33 @@ impl ProfileScan {
     }
 }
 
+/// The order of profiles, given where their rows were read.
+enum Order {
+    AsRead,
+    Places(Vec<Place>),
+    /// Counted over all parts.
+    Rows(UInt32Array),
+}
+
+impl Order {
+    /// A column that was read in parts; `none` is the type of one without any.
+    fn of(&self, parts: Vec<ArrayRef>, none: &DataType) -> Result<ArrayRef> {
+        match self {
+            Self::AsRead => joined(parts, None, none),
+            Self::Places(places) => joined(parts, Some(places), none),
+            Self::Rows(rows) => {
+                let all = joined(parts, None, none)?;
+                take(&all, rows, None).map_err(|error| bug!("profile columns: {error}"))
+            }
+        }
+    }
+}
+
 /// So many rows of events tell how many there will be.
 const TELLING: u64 = 1 << 16;
+
+/// Where fewer than one in so many profiles are members, no other keys are read.
+const FEW: u64 = 8;
 
 /// The profiles of a run: read before all events, or when too many of these wait for them, or after all.
 pub(super) struct Everyone {
@@ -244,6 +328,40 @@ impl Everyone {
     /// The profiles.
     pub(super) async fn profiles(&self, task: &Arc<TaskContext>) -> Result<&Arc<Profiles>> {
         self.all.get_or_try_init(|| async { Ok(self.scan.read(task, None).await?.0) }).await
+    }
+
+    /// The keys of the members, who are from then on known by the positions of these.
+    pub(super) async fn keys(
+        &self,
+        members: &mut [(usize, Members)],
+        task: &Arc<TaskContext>,
+    ) -> Result<MemberKeys> {
+        let profiles = self.profiles(task).await?;
+        let Some(places) = profiles.places.as_ref().filter(|_| profiles.keys.len() == 0) else {
+            return Ok(MemberKeys::Kept(profiles.keys.clone()));
+        };
+        let read = async |ordinals| {
+            let keys = joined(places.keys(ordinals, task).await?, None, &profiles.key_type)?;
+            let keys = cast(&keys, &profiles.key_type).map_err(|error| bug!("keys of members: {error}"))?;
+            Ok(MemberKeys::Read(keys))
+        };
+        let mut own: Vec<&mut RoaringBitmap> = vec![];
+        for (_, members) in members {
+            if let Members::Positions(members) = members {
+                own.push(members);
+            }
+        }
+        let n_members: u64 = own.iter().map(|members| members.len()).sum();
+        if n_members * FEW > profiles.n as u64 {
+            return read(None).await;
+        }
+        let all = own.iter().fold(RoaringBitmap::new(), |all, own| all | &**own);
+        for members in own {
+            // Where a key will be is how many there are before it.
+            let place = |member| u32::try_from(all.rank(member) - 1).ok();
+            *members = members.iter().filter_map(place).collect();
+        }
+        read(Some(all.iter().collect())).await
     }
 
     /// The first shard, if it has been read.
@@ -279,8 +397,10 @@ impl Everyone {
         memory.try_grow(keys.memory())?;
         let reader = &self.scan.reader;
         Ok(Arc::new(Profiles {
+            n: keys.len(),
             starts: vec![0, keys.len()],
             keys,
+            places: None,
             columns: HashMap::new(),
             table: reader.table.clone(),
             key: reader.key.clone(),

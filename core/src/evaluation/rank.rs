@@ -46,7 +46,7 @@ impl Ordered {
             let mut first: RoaringBitmap = known().collect();
             let mut others = RoaringBitmap::new();
             if most > n_known {
-                others.insert_range(0..small(profiles.keys.len()));
+                others.insert_range(0..small(profiles.n));
                 others -= &first;
             }
             let others = UInt32Array::from_iter_values(others);

@@ -22,6 +22,7 @@ use super::classes::{Classes, Values};
 use super::keys::{Coded, Kept, Keys, NOBODY};
 use super::parquet::{Files, Piece, SPARSE, Selected};
 use super::prepare::BoundQuestions;
+use super::register::Registered;
 use super::scan::Rows;
 use super::shard::Place;
 use super::table::column;
@@ -31,8 +32,10 @@ pub(super) struct ProfileReader {
     pub(super) rows: Rows,
     /// The columns, or fields below them, that the questions about rows need.
     pub(super) deciding: Vec<Vec<String>>,
-    /// The key, and the columns that are kept.
+    /// The key, unless rows tell profiles apart, and the columns that are kept.
     pub(super) others: Vec<Vec<String>>,
+    /// The number of profiles, if they are told apart by their rows.
+    pub(super) registered: Option<Arc<Registered>>,
     /// The columns of the table.
     pub(super) schema: SchemaRef,
     pub(super) table: String,
@@ -47,6 +50,7 @@ pub(super) struct ProfileReader {
 
 /// What is kept of a batch of profiles.
 pub(super) struct ProfilePart {
+    /// The keys, or the rows of the table.
     pub(super) keys: ArrayRef,
     /// The bucket of each, where that matters.
     pub(super) buckets: Vec<u32>,
@@ -129,18 +133,20 @@ impl Reading<'_> {
             Rows::Plan(plan) => {
                 let mut stream = plan.execute(at, Arc::clone(self.task))?;
                 while let Some(batch) = stream.next().await {
-                    self.whole(&batch?)?;
+                    self.whole(&batch?, None)?;
                 }
                 Ok(())
             }
             Rows::Files(files) => {
                 let piece = &files.pieces[at];
+                let mut first = small(piece.first_row());
                 if let Some(suspects) = &reader.suspects {
                     return self.skipping(files, piece, suspects).await;
                 }
                 let (mut batches, _) = files.read(piece, &reader.columns(), None).await?;
                 while let Some(batch) = files.next(piece, &mut batches)? {
-                    self.whole(&batch)?;
+                    self.whole(&batch, Some(first))?;
+                    first += small(batch.num_rows());
                     tokio::task::yield_now().await;
                 }
                 Ok(())
@@ -148,20 +154,39 @@ impl Reading<'_> {
         }
     }
 
-    /// Keeps what is wanted of a batch of all columns.
-    fn whole(&mut self, batch: &RecordBatch) -> Result<()> {
-        let Some(suspects) = &self.reader.suspects else {
-            return self.keep(batch, &(0..small(batch.num_rows())).collect::<Vec<_>>(), None);
+    /// Keeps what is wanted of a batch of all columns, which begins at a row of the table, if that is known.
+    fn whole(&mut self, batch: &RecordBatch, first: Option<u32>) -> Result<()> {
+        let all = || (0..small(batch.num_rows())).collect();
+        let (rows, classes) = match &self.reader.suspects {
+            None => (all(), None),
+            Some(suspects) => {
+                let decided = self.decide(batch, suspects)?;
+                (decided.rows, Some(decided.classes))
+            }
         };
-        let decided = self.decide(batch, suspects)?;
-        self.keep(batch, &decided.rows, Some(decided.classes))
+        let keys =
+            self.keys(batch, &rows, || rows.iter().map(|row| row + first.unwrap_or_default()).collect())?;
+        self.keep(batch, &rows, keys, classes)
+    }
+
+    /// The keys of some rows of a batch, or their numbers in the table where these stand for keys.
+    fn keys(
+        &self,
+        batch: &RecordBatch,
+        rows: &[u32],
+        numbers: impl FnOnce() -> UInt32Array,
+    ) -> Result<ArrayRef> {
+        match &self.reader.registered {
+            Some(_) => Ok(Arc::new(numbers())),
+            None => some(&column(batch, std::slice::from_ref(&self.reader.key))?, rows),
+        }
     }
 
     /// Reads the columns of a piece that decide which rows may be wanted, then the others of those rows.
     async fn skipping(&mut self, files: &Files, piece: &Piece, suspects: &Suspects) -> Result<()> {
         let reader = self.reader;
         let (mut batches, _) = files.read(piece, &paths(&reader.deciding), None).await?;
-        let (mut decided, mut n_left) = (vec![], 0);
+        let (mut decided, mut n_left, mut first) = (vec![], 0, small(piece.first_row()));
         while let Some(batch) = files.next(piece, &mut batches)? {
             let of_batch = self.decide(&batch, suspects)?;
             n_left += of_batch.rows.len();
@@ -177,13 +202,19 @@ impl Reading<'_> {
             for Decided { n_rows, rows, classes } in decided {
                 let batch = files.next(piece, &mut batches)?.filter(|batch| batch.num_rows() == n_rows);
                 let batch = batch.ok_or_else(|| bug!("columns of a row group are of different lengths"))?;
-                self.keep(&batch, &rows, Some(classes))?;
+                let keys = self.keys(&batch, &rows, || rows.iter().map(|row| row + first).collect())?;
+                first += small(n_rows);
+                self.keep(&batch, &rows, keys, Some(classes))?;
                 tokio::task::yield_now().await;
             }
             return Ok(());
         }
-        let mut selected = Selected::after(piece.rows.start);
-        decided.iter().for_each(|decided| selected.add(decided.n_rows, &decided.rows));
+        let (mut selected, mut numbers) = (Selected::after(piece.rows.start), vec![]);
+        for Decided { n_rows, rows, .. } in &decided {
+            selected.add(*n_rows, rows);
+            numbers.extend(rows.iter().map(|row| row + first));
+            first += small(*n_rows);
+        }
         let mut classes = vec![];
         for subject in 0..self.classes.len() {
             let parts = decided.iter().map(|decided| Arc::clone(&decided.classes[subject])).collect();
@@ -194,7 +225,10 @@ impl Reading<'_> {
         while let Some(batch) = files.next(piece, &mut batches)? {
             let n = batch.num_rows();
             let of_batch = classes.iter().map(|classes| classes.slice(done, n)).collect();
-            self.keep(&batch, &(0..small(n)).collect::<Vec<_>>(), Some(of_batch))?;
+            let rows: Vec<u32> = (0..small(n)).collect();
+            let keys =
+                self.keys(&batch, &rows, || numbers[done..done + n].iter().copied().map(Some).collect())?;
+            self.keep(&batch, &rows, keys, Some(of_batch))?;
             done += n;
             tokio::task::yield_now().await;
         }
@@ -223,9 +257,14 @@ impl Reading<'_> {
 
     /// Keeps those of some rows that have a key, a wanted one if these are known; `classes` are those rows' own, if they
     /// have been found.
-    fn keep(&mut self, batch: &RecordBatch, rows: &[u32], classes: Option<Vec<ArrayRef>>) -> Result<()> {
+    fn keep(
+        &mut self,
+        batch: &RecordBatch,
+        rows: &[u32],
+        mut keys: ArrayRef,
+        classes: Option<Vec<ArrayRef>>,
+    ) -> Result<()> {
         let reader = self.reader;
-        let mut keys = some(&column(batch, std::slice::from_ref(&reader.key))?, rows)?;
         let null_keys = keys.null_count() as u64;
         let mut found = match self.wanted {
             Some(wanted) => wanted.ordinals(&keys, &mut self.coded)?,
@@ -253,9 +292,14 @@ impl Reading<'_> {
             let values = some(&column(batch, std::slice::from_ref(name))?, &rows)?;
             kept.push(reader.as_declared(name, &values)?);
         }
-        let keys = reader.as_declared(&reader.key, &keys)?;
-        let buckets = reader.buckets.map(|buckets| (buckets.of)(&keys, small(buckets.n))).transpose()?;
-        let (keys, buckets) = (Kept::part(&keys)?, buckets.unwrap_or_default());
+        let mut buckets = vec![];
+        if reader.registered.is_none() {
+            keys = reader.as_declared(&reader.key, &keys)?;
+            if let Some(of) = reader.buckets {
+                buckets = (of.of)(&keys, small(of.n))?;
+            }
+            keys = Kept::part(&keys)?;
+        }
         let part = ProfilePart { keys, buckets, classes, kept, found, null_keys };
         self.memory.try_grow(part.memory())?;
         if let Some((_, parts)) = self.parts.last_mut() {

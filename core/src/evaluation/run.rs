@@ -23,12 +23,12 @@ use super::keys::NOBODY;
 use super::matcher::Read;
 use super::pending::{self, Pending};
 use super::prepare::Prepared;
-use super::profiles::Everyone;
+use super::profiles::{Everyone, in_common};
 use super::rank::Ordered;
 use super::scan::{Reader, Scan};
 use super::scatter::Scatter;
 use super::shard::{Profiles, Shard};
-use super::{Buckets, Members, Outcome, Tables, Watch, rank};
+use super::{Members, Outcome, Tables, Watch, rank};
 
 /// What a run is asked for.
 #[derive(Clone, Debug, Default)]
@@ -54,16 +54,29 @@ impl Prepared {
         let orphans = asked.orphans;
         let task = tables.state().task_ctx();
         let n_threads = tables.state().config().target_partitions().max(1);
+        let mut copies = vec![];
+        for table in &self.evaluation.tables {
+            copies.push(tables.laid_out(&self.program.store, table.events).await?);
+        }
+        let profiles = self.open_profiles(tables, &copies).await?;
         let (mut counting, mut scans) = (vec![], vec![]);
-        for at in 0..self.tables.len() {
-            let table = Arc::new(self.event_table(tables, at).await?);
-            let scan = self.open_scan(tables, at, &table).await?;
+        for (at, copy) in copies.iter().enumerate() {
+            let mut table = self.event_table(tables, at).await?;
+            if let Some(register) = copy.as_ref().and_then(|copy| copy.register.as_ref())
+                && profiles.is_registered()
+            {
+                table.key.clone_from(&register.number);
+            }
+            let table = Arc::new(table);
+            let scan = self.open_scan(tables, &table, copy.as_ref()).await?;
             asked.watch.total.fetch_add(scan.rows(), Relaxed);
             let aggregates = self.tables[at].aggregates.clone();
             counting.push(Counting::new(&self.evaluation, at, table, aggregates));
             scans.push(scan);
         }
-        let may_wait = asked.members_only && !asked.orphans && !self.events_need_profiles();
+        // Where keys are numbers nothing is won by waiting.
+        let may_wait =
+            asked.members_only && !asked.orphans && !profiles.is_registered() && !self.events_need_profiles();
         let first = match may_wait {
             false => First::Profiles,
             true if self.evaluation.is_about_events() && asked.limit.is_none() => First::Members,
@@ -71,13 +84,13 @@ impl Prepared {
             true => First::Both,
         };
         // Where profiles come after the events, buckets are of no use but to end early.
-        let buckets = in_common(&scans).filter(|_| !first.is_events() || asked.limit.is_some());
+        let buckets = in_common(&copies).filter(|_| !first.is_events() || asked.limit.is_some());
         // Who is not wanted counts all the same where profiles are ordered.
         let few = asked.members_only && !asked.orphans && self.evaluation.ranks.is_empty();
         let suspects = few.then(|| Suspects::new(&self.evaluation)).flatten();
         // After the events nobody asks about profiles without any.
         let suspects = suspects.filter(|suspects| !first.is_events() || !suspects.are_computed());
-        let everyone = Everyone::new(self.open_profiles(tables, buckets, suspects).await?);
+        let everyone = Everyone::new(profiles.wanting(buckets, suspects)?);
         let evaluation = Arc::clone(&self.evaluation);
         let counted = evaluation.rules.iter().flat_map(|rule| {
             let is_counted =
@@ -94,9 +107,12 @@ impl Prepared {
             None => run.all_at_once(n_threads, first).await?,
         };
         let profiles = run.everyone.profiles(&run.task).await?;
+        let mut members = self.members(found.members, &found.ordered, profiles)?;
+        let keys = run.everyone.keys(&mut members, &run.task).await?;
         Ok(Outcome {
             profiles: Arc::clone(profiles),
-            members: self.members(found.members, &found.ordered, profiles)?,
+            keys,
+            members,
             _memory: found.memory,
             null_keys: profiles.null_keys,
             events: found.read.events,
@@ -153,13 +169,6 @@ impl First {
     fn is_events(self) -> bool {
         matches!(self, Self::Events | Self::Members)
     }
-}
-
-/// How all tables are cut, if they are cut alike.
-fn in_common(scans: &[Scan]) -> Option<Buckets> {
-    let (first, others) = scans.split_first()?;
-    let buckets = first.buckets?;
-    others.iter().all(|scan| scan.buckets.is_some_and(|other| other.n == buckets.n)).then_some(buckets)
 }
 
 /// Whose events are.
@@ -347,9 +356,10 @@ impl Run {
                 };
                 let shard = Arc::clone(&shard);
                 let ordinals = ordinals.as_mut().and_then(Iterator::next);
+                let at = counting.events.at;
                 set.spawn(async move {
                     scatter.begin(shard.n_partitions());
-                    let ordinals = ordinals.map_or_else(|| pending.ordinals(&shard), Ok)?;
+                    let ordinals = ordinals.map_or_else(|| pending.ordinals(at, &shard), Ok)?;
                     pending.settle(&ordinals, &mut scatter);
                     Ok::<_, crate::error::Error>(scatter)
                 });

@@ -29,45 +29,57 @@ use super::scatter::Scatter;
 use super::shard::Shard;
 use super::sieve::Sieve;
 use super::table::{EventTable, column};
-use super::{Buckets, LaidOut, Tables, Watch};
+use super::{LaidOut, Tables, Watch};
 
 /// Above this share of rows that matter, all columns of all rows are read.
 const DENSE: f64 = 0.3;
 
 impl Prepared {
-    pub(super) async fn open_scan(&self, tables: &dyn Tables, at: usize, table: &EventTable) -> Result<Scan> {
-        let columns = table.columns(None);
-        let provider = tables.provider(&self.events(at).table).await?;
-        let schema = provider.schema();
-        let mut projection = vec![];
-        for name in columns.iter().filter_map(|path| path.first()) {
-            let at = schema.index_of(name).map_err(|error| bug!("column `{name}`: {error}"))?;
-            if !projection.contains(&at) {
-                projection.push(at);
+    /// Opens a scan of an event table, or of its copy.
+    pub(super) async fn open_scan(
+        &self,
+        tables: &dyn Tables,
+        table: &EventTable,
+        copy: Option<&LaidOut>,
+    ) -> Result<Scan> {
+        let (columns, state) = (table.columns(None), tables.state());
+        let (schema, plan) = match copy {
+            Some(LaidOut { schema, scan, .. }) => {
+                let since = microseconds(table.since, &table.time_type);
+                (Arc::clone(schema), scan(&projection(schema, &columns)?, since)?)
             }
-        }
-        let (state, events) = (tables.state(), self.evaluation.tables[at].events);
-        let since = microseconds(table.since, &table.time_type);
-        let (plan, buckets) = match tables.laid_out(&self.program.store, events, &projection, since).await? {
-            Some(LaidOut { scan, buckets }) => (scan, Some(buckets)),
             None => {
+                let provider = tables.provider(&self.events(table.at).table).await?;
+                let schema = provider.schema();
                 let filters: Vec<LogicalExpr> =
                     since_filter(&table.time, &table.time_type, table.since).into_iter().collect();
-                (provider.scan(state, Some(&projection), &filters, None).await?, None)
+                let plan =
+                    provider.scan(state, Some(&projection(&schema, &columns)?), &filters, None).await?;
+                (schema, plan)
             }
         };
-        let n_threads = if buckets.is_none() { state.config().target_partitions() } else { 1 };
+        let n_threads = if copy.is_none() { state.config().target_partitions() } else { 1 };
         let rows = Rows::of(plan, &schema, &columns, Some(table), n_threads, state.runtime_env()).await?;
-        Ok(Scan { rows, buckets })
+        Ok(Scan { rows })
     }
+}
+
+/// Where the columns are that paths begin with.
+fn projection(schema: &Schema, paths: &[&[String]]) -> Result<Vec<usize>> {
+    let mut projection = vec![];
+    for name in paths.iter().filter_map(|path| path.first()) {
+        let at = schema.index_of(name).map_err(|error| bug!("column `{name}`: {error}"))?;
+        if !projection.contains(&at) {
+            projection.push(at);
+        }
+    }
+    Ok(projection)
 }
 
 /// How an event table is read: in parts, each by one thread.
 #[derive(Debug)]
 pub(super) struct Scan {
     rows: Rows,
-    /// How its keys are dealt to partitions, where they are.
-    pub(super) buckets: Option<Buckets>,
 }
 
 /// The rows of a table.
@@ -89,7 +101,7 @@ impl Rows {
         n_threads: usize,
         runtime: &RuntimeEnv,
     ) -> Result<Self> {
-        Ok(match Files::of(&plan, table, columns, events, runtime).await? {
+        Ok(match Files::of(&plan, table, columns, events, false, runtime).await? {
             Some(mut files) => {
                 files.cut(n_threads);
                 Self::Files(files)
@@ -300,7 +312,7 @@ impl<'a> Reader<'a> {
             let all = matcher.ordinals(shard, &keys)?;
             let orphans = alive.within.iter().filter(|row| all[**row as usize] == NOBODY);
             matcher.read.orphans += orphans.count() as u64;
-            alive.rows.iter().map(|row| all[*row as usize]).collect()
+            if are_all { all } else { alive.rows.iter().map(|row| all[*row as usize]).collect() }
         } else {
             matcher.ordinals(shard, &of_rows()?)?
         };

@@ -15,12 +15,18 @@ use crate::error::{Error, Result};
 
 use super::attributes::Attributes;
 use super::keys::{Coded, Kept, Keys, repeated};
+use super::register::{ByNumber, Places};
 use super::scatter::PROFILES;
 
 /// The profiles of a store that are looked at, shard by shard, and what is known of them.
 #[derive(Debug)]
 pub(super) struct Profiles {
+    /// How many there are.
+    pub(super) n: usize,
+    /// Their keys, by ordinal; none where they are found by number and nobody has asked for their keys.
     pub(super) keys: Kept,
+    /// Whom numbers stand for, where events have these instead of keys.
+    pub(super) places: Option<Places>,
     /// Where each shard begins, and where the last one ends.
     pub(super) starts: Vec<usize>,
     /// Columns that expressions about events or features need, by ordinal.
@@ -56,14 +62,21 @@ impl Profiles {
         let range = self.starts[at]..self.starts[at + 1];
         let (first, n) = (range.start, range.len());
         let memory = MemoryConsumer::new("profiles of an evaluation").register(pool);
+        if let Some(places) = &self.places {
+            let by_number = places.shard(at);
+            memory.try_grow(by_number.iter().map(ByNumber::memory).sum())?;
+            let find = Find::Numbers(by_number);
+            return Ok(Shard { first, n, find, profiles: Arc::clone(self), _memory: Some(memory) });
+        }
         memory.try_grow(Keys::memory(n))?;
         let keys = Keys::new(self.keys.slice(range), n_threads).map_err(|_| self.repeated())?;
-        Ok(Shard { first, n, keys: Some(keys), profiles: Arc::clone(self), _memory: Some(memory) })
+        let find = Find::Keys(keys);
+        Ok(Shard { first, n, find, profiles: Arc::clone(self), _memory: Some(memory) })
     }
 
     /// All profiles as one shard in which no key is looked up.
     pub(super) fn whole(self: &Arc<Self>) -> Shard {
-        Shard { first: 0, n: self.keys.len(), keys: None, profiles: Arc::clone(self), _memory: None }
+        Shard { first: 0, n: self.n, find: Find::Nobody, profiles: Arc::clone(self), _memory: None }
     }
 
     /// What is said of keys that stand twice: the same, whoever has met one.
@@ -83,18 +96,33 @@ pub(super) struct Shard {
     /// How many profiles are in shards before, and how many in this one.
     pub(super) first: usize,
     n: usize,
-    keys: Option<Keys>,
+    find: Find,
     /// All of them.
     pub(super) profiles: Arc<Profiles>,
-    /// What the table of keys takes.
+    /// What finding profiles takes.
     _memory: Option<MemoryReservation>,
 }
 
+/// How the profiles of a shard are found.
+#[derive(Debug)]
+enum Find {
+    /// By key.
+    Keys(Keys),
+    /// By the numbers that events have, for each event table.
+    Numbers(Vec<ByNumber>),
+    /// Not at all: it is known whose the events are.
+    Nobody,
+}
+
 impl Shard {
-    /// The ordinals of some keys; [`NOBODY`](super::keys::NOBODY) where no profile has the key.
-    pub(super) fn ordinals(&self, keys: &ArrayRef, coded: &mut Coded) -> Result<Vec<u32>> {
-        let own = self.keys.as_ref().ok_or_else(|| bug!("keys of a shard without a table of keys"))?;
-        own.ordinals(keys, coded)
+    /// The ordinals of some keys of an event table, or of the numbers that stand for them;
+    /// [`NOBODY`](super::keys::NOBODY) where no profile has the key.
+    pub(super) fn ordinals(&self, table: usize, keys: &ArrayRef, coded: &mut Coded) -> Result<Vec<u32>> {
+        match &self.find {
+            Find::Keys(own) => own.ordinals(keys, coded),
+            Find::Numbers(tables) => tables[table].ordinals(keys),
+            Find::Nobody => Err(bug!("profiles of a shard in which none are found")),
+        }
     }
 
     /// How many profiles there are.

@@ -24,7 +24,9 @@ pub(super) const MAX_CHANNELS: usize = 64;
 /// An event table, as all threads see it.
 #[derive(Debug)]
 pub(super) struct EventTable {
-    /// The key and timestamp columns.
+    /// Its position among the evaluation's tables.
+    pub(super) at: usize,
+    /// The column of keys, or of the numbers that stand for these, and that of timestamps.
     pub(super) key: String,
     pub(super) time: String,
     pub(super) time_type: DataType,

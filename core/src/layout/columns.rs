@@ -20,8 +20,10 @@ const MONTH_NUMBER: &str = "event_month_number";
 /// The columns of one copy.
 #[derive(Debug)]
 pub(super) struct Columns {
-    /// The columns of the files.
+    /// The columns of the event table, as the files have them.
     pub(super) stored: SchemaRef,
+    /// The columns of the files: the same, and the number of the key.
+    pub(super) files: SchemaRef,
     /// The same after the month's number: rows between scan and files.
     pub(super) working: SchemaRef,
     /// The columns of the Delta table: those of the files and the partitions.
@@ -30,6 +32,8 @@ pub(super) struct Columns {
     pub(super) month: String,
     /// The name of the partition column of buckets.
     pub(super) bucket: String,
+    /// The name of the column of keys' numbers.
+    pub(super) number: String,
     /// Positions in `stored`.
     pub(super) key: usize,
     pub(super) timestamp: usize,
@@ -64,14 +68,19 @@ impl Columns {
             }
             name
         };
-        let (month, bucket, number) = (free("event_month"), free("key_bucket"), free(MONTH_NUMBER));
+        let (month, bucket, number) = (free("event_month"), free("key_bucket"), free("key_number"));
+        let month_number = free(MONTH_NUMBER);
         let with = |first: Vec<Field>, last: Vec<Field>| {
             let fields = stored.fields().iter().cloned();
             let fields = first.into_iter().map(Arc::new).chain(fields).chain(last.into_iter().map(Arc::new));
             Schema::new(fields.collect::<Vec<_>>())
         };
-        let parts =
-            vec![Field::new(&month, DataType::Utf8, true), Field::new(&bucket, DataType::Int32, true)];
+        let numbers = || Field::new(&number, DataType::Int32, true);
+        let parts = vec![
+            numbers(),
+            Field::new(&month, DataType::Utf8, true),
+            Field::new(&bucket, DataType::Int32, true),
+        ];
         let fine = source.schema.fields().iter().enumerate();
         let timestamp = at(&source.events.timestamp)?;
         if !matches!(stored.field(timestamp).data_type(), DataType::Timestamp(..) | DataType::Date32) {
@@ -79,7 +88,8 @@ impl Columns {
             return Err(crate::bug!("events are ordered by a column of type {of_type}"));
         }
         Ok(Self {
-            working: Arc::new(with(vec![Field::new(number, DataType::Int32, true)], vec![])),
+            working: Arc::new(with(vec![Field::new(month_number, DataType::Int32, true)], vec![])),
+            files: Arc::new(with(vec![], vec![numbers()])),
             table: with(vec![], parts),
             key: at(&source.events.key)?,
             timestamp,
@@ -88,7 +98,15 @@ impl Columns {
             stored,
             month,
             bucket,
+            number,
         })
+    }
+
+    /// Rows of a file, given the numbers of their keys.
+    pub(super) fn numbered(&self, rows: &RecordBatch, numbers: Int32Array) -> Result<RecordBatch> {
+        let columns = rows.columns().iter().cloned().chain([Arc::new(numbers) as ArrayRef]).collect();
+        RecordBatch::try_new(Arc::clone(&self.files), columns)
+            .map_err(|error| crate::bug!("the numbers of keys do not fit their rows: {error}"))
     }
 
     /// Whether Delta Lake must know instants without a time zone.

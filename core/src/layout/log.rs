@@ -1,6 +1,6 @@
 //! The Delta log of a copy: what it was made from and how, which files it has, and the one place where a version is made.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{TimeDelta, Utc};
@@ -21,10 +21,12 @@ use uuid::Uuid;
 use crate::delta::{self, Appended};
 use crate::diagnostic::Kind;
 use crate::error::{Error, Result, from_object_store};
+use crate::source;
 use crate::storage::folder;
 
 use super::bucket::digest;
 use super::columns::Columns;
+use super::note::Commit;
 use super::sources::Sources;
 use super::unfinished::Bucket;
 use super::{Change, Source};
@@ -42,8 +44,8 @@ const ROWS: &str = "coterie.rows";
 const FIRST: &str = "coterie.first";
 const LAST: &str = "coterie.last";
 
-/// The version of the format: how keys become buckets, how files are sorted.
-const FORMAT: u32 = 1;
+/// The version of the format: how keys become buckets and numbers, how files are sorted.
+const FORMAT: u32 = 2;
 
 /// How long files are kept for queries that began before they were replaced.
 const KEPT: TimeDelta = TimeDelta::days(1);
@@ -63,31 +65,40 @@ pub(super) struct Definition {
     id: Option<String>,
     month_column: String,
     bucket_column: String,
+    #[serde(default)]
+    number_column: String,
     pub(super) buckets: u32,
 }
 
 impl Definition {
     pub(super) fn new(source: &Source<'_>, columns: &Columns, buckets: u32) -> Self {
-        // Metadata of columns have no order of their own.
-        let mut table = serde_json::to_value(source.table).unwrap_or_default();
-        table.sort_all_objects();
         Self {
             format: FORMAT,
-            table: format!("{:016x}", digest(table.to_string().as_bytes())),
+            table: declaration(source.table),
             key: source.events.key.clone(),
             timestamp: source.events.timestamp.clone(),
             id: source.events.id.clone(),
             month_column: columns.month.clone(),
             bucket_column: columns.bucket.clone(),
+            number_column: columns.number.clone(),
             buckets,
         }
     }
 }
 
+/// The declaration of a table, digested.
+pub(super) fn declaration(table: &source::Table) -> String {
+    // Metadata of columns have no order of their own.
+    let mut table = serde_json::to_value(table).unwrap_or_default();
+    table.sort_all_objects();
+    format!("{:016x}", digest(table.to_string().as_bytes()))
+}
+
 /// A file of a copy, in the order of key, time and id.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
     /// Its path in the object store.
+    #[serde(skip)]
     pub path: Path,
     /// Its length in bytes.
     pub size: u64,
@@ -106,25 +117,31 @@ pub struct File {
 /// One version of a copy.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    table: Option<DeltaTable>,
+    /// None before the first commit, and for readers.
+    pub(super) table: Option<DeltaTable>,
     /// None before the first commit.
     pub(super) version: Option<u64>,
-    definition: Option<Definition>,
+    pub(super) definition: Option<Definition>,
+    pub(super) schema: Option<StructType>,
     /// The path of the list of source files.
-    held: Option<String>,
+    pub(super) held: Option<String>,
     /// By bucket, then month.
     pub(super) files: Vec<File>,
     /// Another program has changed the files.
-    is_foreign: bool,
+    pub(super) is_foreign: bool,
 }
 
 impl State {
     /// How many buckets the copy has, if it is one of that source.
     pub(super) fn matching(&self, columns: &Columns, source: &Source<'_>) -> Result<Option<u32>> {
-        let (Some(table), Some(definition)) = (&self.table, &self.definition) else { return Ok(None) };
+        let (Some(schema), Some(definition)) = (&self.schema, &self.definition) else { return Ok(None) };
         let fits = !self.is_foreign && *definition == Definition::new(source, columns, definition.buckets);
-        let schema = table.snapshot().map_err(failed("read"))?.snapshot().schema();
-        Ok((fits && schema.as_ref() == &kernel_schema(columns)?).then_some(definition.buckets))
+        Ok((fits && *schema == kernel_schema(columns)?).then_some(definition.buckets))
+    }
+
+    /// The name of the column of keys' numbers.
+    pub(super) fn number(&self) -> Option<&str> {
+        Some(&self.definition.as_ref()?.number_column)
     }
 
     /// The files of a bucket whose months have at least `n` of them.
@@ -147,6 +164,8 @@ pub(super) struct Log {
     pub(super) url: Url,
     delta: LogStoreRef,
     newest: Mutex<Option<Arc<State>>>,
+    /// What was read of the newest version without its log.
+    noted: Mutex<Option<(Commit, Arc<State>)>>,
 }
 
 impl Log {
@@ -161,7 +180,7 @@ impl Log {
         ]);
         let prefix = Path::from_url_path(url.path()).map_err(|error| from_object_store(error.into()))?;
         let delta = delta::log(Arc::clone(&store), &url, prefix.clone());
-        Ok(Self { store, prefix, url, delta, newest: Mutex::new(None) })
+        Ok(Self { store, prefix, url, delta, newest: Mutex::default(), noted: Mutex::default() })
     }
 
     /// A path in the table as a path in the store.
@@ -169,7 +188,26 @@ impl Log {
         relative.split('/').fold(self.prefix.clone(), |path, part| path.join(part))
     }
 
-    /// The newest version.
+    /// The newest version, for who only reads it.
+    pub(super) async fn glance(&self) -> Result<Arc<State>> {
+        let Some(commit) = self.commit().await else { return self.load().await };
+        let mut noted = self.noted.lock().await;
+        if let Some((known, state)) = noted.as_ref()
+            && *known == commit
+        {
+            return Ok(Arc::clone(state));
+        }
+        let state = match self.noted(&commit).await {
+            Some(state) => Arc::new(state),
+            None => self.load().await?,
+        };
+        if state.version == Some(commit.version()) {
+            *noted = Some((commit, Arc::clone(&state)));
+        }
+        Ok(state)
+    }
+
+    /// The newest version, for who makes the next.
     pub(super) async fn load(&self) -> Result<Arc<State>> {
         let mut newest = self.newest.lock().await;
         let known = newest.as_ref().and_then(|state| state.table.clone());
@@ -205,7 +243,8 @@ impl Log {
         }
         files.sort_by(|a, b| (a.bucket, &a.month, &a.relative).cmp(&(b.bucket, &b.month, &b.relative)));
         let version = table.version();
-        Ok(State { version, definition, held, files, is_foreign, table: Some(table) })
+        let schema = Some(snapshot.schema().as_ref().clone());
+        Ok(State { version, definition, schema, held, files, is_foreign, table: Some(table) })
     }
 
     fn file(&self, add: &Add, definition: &Definition) -> Option<File> {
@@ -236,12 +275,13 @@ impl Log {
         }
     }
 
-    /// Whether all files of a version are there.
-    pub(super) async fn is_whole(&self, state: &State) -> Result<bool> {
+    /// Whether all files of a version are there, and the lists of its keys.
+    pub(super) async fn is_whole(&self, state: &State, sources: &Sources) -> Result<bool> {
         let files: Vec<ObjectMeta> =
             self.store.list(Some(&self.prefix)).try_collect().await.map_err(from_object_store)?;
         let sizes: HashMap<Path, u64> = files.into_iter().map(|file| (file.location, file.size)).collect();
-        Ok(state.files.iter().all(|file| sizes.get(&file.path) == Some(&file.size)))
+        let has_lists = sources.keys.values().all(|list| sizes.contains_key(&self.path(list)));
+        Ok(has_lists && state.files.iter().all(|file| sizes.get(&file.path) == Some(&file.size)))
     }
 
     /// Makes the version after `state`, if no other writer has.
@@ -287,11 +327,13 @@ impl Log {
         let vacuum = table.clone().vacuum().with_mode(VacuumMode::Full).with_retention_period(KEPT);
         drop(vacuum.with_enforce_retention_duration(false).await);
         // Delta Lake leaves folders that begin with `_` alone.
-        let held = state.held.as_ref().map(|held| self.path(held));
+        let Ok(Some(sources)) = self.sources(&state).await else { return };
+        let held = sources.beside().chain(state.held.as_deref()).map(|path| self.path(path));
+        let held: HashSet<Path> = held.chain(state.version.map(|version| self.note_path(version))).collect();
         let stale = Utc::now() - KEPT;
         let ours = self.store.list(Some(&self.path("_coterie"))).try_collect::<Vec<_>>().await;
         for file in ours.unwrap_or_default() {
-            if file.last_modified < stale && Some(&file.location) != held.as_ref() {
+            if file.last_modified < stale && !held.contains(&file.location) {
                 drop(self.store.delete(&file.location).await);
             }
         }

@@ -7,6 +7,7 @@
 //! event_month   partition   the month of the event in UTC, `2026-06`; null for an event without time
 //! key_bucket    partition   `bucket_of` its key
 //! <columns>                 the columns of the event table, in the types of Delta Lake
+//! key_number                the number of its key among those of the bucket
 //! ```
 //!
 //! ```text
@@ -16,16 +17,20 @@
 //! Buckets are written one by one, in the memory that the session may take. A bucket that is written is noted beside
 //! the table, so that a run that broke off goes on where it was; nobody sees its files before the commit. The commit
 //! names a list of the source files that it holds. A later run adds the files that are new; if one has changed or is
-//! gone, all is written anew.
+//! gone, all is written anew. In the end the profiles are registered by the numbers of their keys ([`register`]).
 //!
 //! Buckets are no hash partitions of DataFusion's: its hash is another.
 //!
 //! This module does not know what a rule is, nor who reads the copy.
 
+mod beside;
 mod bucket;
 mod columns;
 mod log;
+mod note;
+mod numbers;
 mod read;
+mod register;
 mod scatter;
 mod sort;
 mod sources;
@@ -34,12 +39,12 @@ mod write;
 
 pub use bucket::{MOST_BUCKETS, bucket_of};
 pub use log::File;
-pub use read::Layout;
+pub use read::{Layout, Registered};
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::SessionState;
 use futures::stream::{StreamExt, TryStreamExt};
@@ -57,6 +62,7 @@ use crate::storage::folder;
 
 use columns::Columns;
 use log::{Definition, Log, State};
+use register::Register;
 use sources::Sources;
 use unfinished::{Bucket, Unfinished};
 use write::Writer;
@@ -78,11 +84,24 @@ pub struct Layouts {
     logs: Mutex<HashMap<(String, String), Arc<Log>>>,
 }
 
+/// The profile table of a store, declared on files.
+#[derive(Clone, Debug)]
+pub struct Profiles<'a> {
+    /// Its declaration.
+    pub table: &'a source::Table,
+    /// Its key.
+    pub key: &'a str,
+    /// The type of its key.
+    pub key_type: DataType,
+}
+
 /// An event table of a profile store.
 #[derive(Clone, Debug)]
 pub struct Source<'a> {
     /// The store.
     pub store: &'a str,
+    /// The profiles whose events these are; `None` for a view.
+    pub profiles: Option<Profiles<'a>>,
     /// What the store says about the table.
     pub events: &'a Events,
     /// The table's declaration.
@@ -113,6 +132,8 @@ pub enum Change {
     Extended,
     /// All of it.
     Written,
+    /// The profiles alone were registered anew.
+    Registered,
 }
 
 /// A copy as it is stored, current or not.
@@ -143,13 +164,18 @@ impl Layouts {
     pub async fn stored(&self, source: &Source<'_>, state: &SessionState) -> Result<Option<Stored>> {
         let Ok(columns) = Columns::new(source) else { return Ok(None) };
         let log = self.log(source).await?;
-        let known = log.load().await?;
+        let known = log.glance().await?;
         let Some(buckets) = known.matching(&columns, source)? else { return Ok(None) };
         let Some(held) = log.sources(&known).await? else { return Ok(None) };
         // A source whose files cannot be listed is no reason to fail here: reading it will say so.
         let present = source::files(source.table, state).await;
         let is_current = present.is_ok_and(|present| held.files == present);
-        let layout = Layout::new(&log, &known, buckets, source)?;
+        let mut layout = Layout::new(&log, &known, buckets, source)?;
+        if let Some(register) = held.profiles
+            && register.is_current(source, state).await
+        {
+            layout.registered = Registered::new(&log, &register, source);
+        }
         Ok(Some(Stored { layout, source_files: held.files.len(), is_current }))
     }
 
@@ -164,38 +190,55 @@ impl Layouts {
         let log = self.log(source).await?;
         let present = source::files(source.table, state).await?;
         let known = log.load().await?;
-        let basis = self.basis(&log, &known, &columns, source, &present, buckets).await?;
-        let (buckets, new) = match basis {
-            Some((buckets, new)) if new.is_empty() => {
-                let layout = Layout::new(&log, &known, buckets, source)?;
-                let source_files = present.len();
-                return Ok(Outcome { change: Change::Current, layout, source_files, rows_written: 0 });
-            }
-            Some((buckets, new)) => (buckets, Some(new)),
-            None => (buckets.unwrap_or_else(|| suitable(source.table, &present, state)), None),
-        };
-        let change = if new.is_some() { Change::Extended } else { Change::Written };
-        let job = Job {
-            buckets,
-            columns: Arc::clone(&columns),
-            log: Arc::clone(&log),
-            files: new.unwrap_or_else(|| present.clone()),
-            // What is replaced as a whole is not added to.
-            base: if change == Change::Extended { Arc::clone(&known) } else { Arc::default() },
-        };
-        let written = job.run(source, state).await?;
-        let rows_written = written.values().map(|bucket| bucket.rows).sum();
-
-        let sources = Sources { files: present };
-        let definition = Definition::new(source, &columns, buckets);
-        let commit =
-            log.append(&known, &columns, &definition, &sources, written.into_values(), change).await?;
-        if commit == Appended::Beaten {
-            let message = format!("someone else has laid out `{}` meanwhile", source.events.table);
-            return Err(Error::new(Kind::Conflict, message).help("run the statement again"));
+        let (mut change, Basis { buckets, held, new }) =
+            match self.basis(&log, &known, &columns, source, &present, buckets).await? {
+                Some(basis) if basis.new.is_empty() => (Change::Current, basis),
+                Some(basis) => (Change::Extended, basis),
+                None => {
+                    let buckets = buckets.unwrap_or_else(|| suitable(source.table, &present, state));
+                    (Change::Written, Basis { buckets, held: Sources::default(), new: present.clone() })
+                }
+            };
+        let mut sources = Sources { files: present, ..held };
+        let mut written = BTreeMap::new();
+        if change != Change::Current {
+            let job = Job {
+                buckets,
+                columns: Arc::clone(&columns),
+                log: Arc::clone(&log),
+                files: new,
+                // What is replaced as a whole is not added to.
+                base: if change == Change::Extended { Arc::clone(&known) } else { Arc::default() },
+                keys: sources.keys.clone(),
+            };
+            written = job.run(source, state).await?;
         }
-        log.clean_up().await;
+        let rows_written = written.values().map(|bucket| bucket.rows).sum();
+        sources.keys.extend(written.iter().filter_map(|(at, bucket)| Some((*at, bucket.keys.clone()?))));
+        let is_registered = change == Change::Current
+            && match &sources.profiles {
+                Some(register) => register.is_current(source, state).await,
+                None => false,
+            };
+        if !is_registered {
+            sources.profiles = Register::write(&log, source, &sources.keys, buckets, state).await?;
+            if change == Change::Current && sources.profiles.is_some() {
+                change = Change::Registered;
+            }
+        }
+        if change != Change::Current {
+            let definition = Definition::new(source, &columns, buckets);
+            let commit =
+                log.append(&known, &columns, &definition, &sources, written.into_values(), change).await?;
+            if commit == Appended::Beaten {
+                let message = format!("someone else has laid out `{}` meanwhile", source.events.table);
+                return Err(Error::new(Kind::Conflict, message).help("run the statement again"));
+            }
+            log.clean_up().await;
+        }
         let known = log.load().await?;
+        // The copy stands without it.
+        drop(log.note(&known).await);
         let layout = Layout::new(&log, &known, buckets, source)?;
         Ok(Outcome { change, layout, source_files: sources.files.len(), rows_written })
     }
@@ -209,7 +252,7 @@ impl Layouts {
         self.store.delete_stream(files).try_for_each(|_| async { Ok(()) }).await.map_err(from_object_store)
     }
 
-    /// What a stored copy can be added to: its buckets, and the files that it lacks.
+    /// What a stored copy can be added to.
     async fn basis(
         &self,
         log: &Log,
@@ -218,18 +261,19 @@ impl Layouts {
         source: &Source<'_>,
         present: &[source::File],
         buckets: Option<u32>,
-    ) -> Result<Option<(u32, Vec<source::File>)>> {
+    ) -> Result<Option<Basis>> {
         let Some(stored) = known.matching(columns, source)? else { return Ok(None) };
-        if buckets.is_some_and(|buckets| buckets != stored) || !log.is_whole(known).await? {
+        if buckets.is_some_and(|buckets| buckets != stored) {
             return Ok(None);
         }
         let Some(held) = log.sources(known).await? else { return Ok(None) };
         let there: HashSet<&source::File> = present.iter().collect();
-        if !held.files.iter().all(|file| there.contains(file)) {
+        if !log.is_whole(known, &held).await? || !held.files.iter().all(|file| there.contains(file)) {
             return Ok(None);
         }
-        let held: HashSet<&source::File> = held.files.iter().collect();
-        Ok(Some((stored, present.iter().filter(|file| !held.contains(file)).cloned().collect())))
+        let own: HashSet<&source::File> = held.files.iter().collect();
+        let new = present.iter().filter(|file| !own.contains(file)).cloned().collect();
+        Ok(Some(Basis { buckets: stored, held, new }))
     }
 
     async fn log(&self, source: &Source<'_>) -> Result<Arc<Log>> {
@@ -242,6 +286,13 @@ impl Layouts {
         logs.insert(key, Arc::clone(&log));
         Ok(log)
     }
+}
+
+/// A copy that a run adds to: what it holds, and the files that it lacks.
+struct Basis {
+    buckets: u32,
+    held: Sources,
+    new: Vec<source::File>,
 }
 
 /// How many buckets suit a table.
@@ -264,8 +315,9 @@ struct Job {
     log: Arc<Log>,
     /// The source files to read.
     files: Vec<source::File>,
-    /// The copy that is added to.
+    /// The copy that is added to, and the lists of its keys by bucket.
     base: Arc<State>,
+    keys: BTreeMap<u32, String>,
 }
 
 impl Job {
@@ -286,6 +338,7 @@ impl Job {
             columns: Arc::clone(&self.columns),
             log: Arc::clone(&self.log),
             base: Arc::clone(&self.base),
+            keys: self.keys,
             config: state.config().clone(),
             runtime,
         });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, Statistics};
@@ -16,12 +16,14 @@ use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::Partitioning;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use object_store::path::Path;
 use url::{Position, Url};
 
 use crate::error::Result;
 
 use super::Source;
 use super::log::{File, Log, State};
+use super::register::{self, Register};
 
 /// A copy of an event table, as one version of it holds it.
 #[derive(Clone, Debug)]
@@ -38,7 +40,44 @@ pub struct Layout {
     pub version: u64,
     /// The folder of the Delta table.
     pub url: Url,
+    /// The column of keys' numbers.
+    pub number: String,
+    /// The profiles by the numbers of their keys, if the profile table is as it was then.
+    pub registered: Option<Registered>,
     timestamp: usize,
+}
+
+/// Profiles by the numbers of their keys: each once, and all have a key.
+#[derive(Clone, Debug)]
+pub struct Registered {
+    /// The columns `key`, `number` and `row`: the key, the number that events have instead of it, null without any, and the
+    /// row of the profile table, whose files are in the order of their paths.
+    pub schema: SchemaRef,
+    /// Where the profiles of each bucket begin, and where the last one's end.
+    pub starts: Vec<usize>,
+    store_url: ObjectStoreUrl,
+    path: Path,
+    size: u64,
+}
+
+impl Registered {
+    pub(super) fn new(log: &Log, register: &Register, source: &Source<'_>) -> Option<Self> {
+        Some(Self {
+            schema: register::schema(&register::key_type(source)?),
+            starts: register.starts.clone(),
+            store_url: store_url(log).ok()?,
+            path: log.path(&register.path),
+            size: register.size,
+        })
+    }
+
+    /// Reads all columns, in order.
+    pub fn scan(&self) -> FileScanConfig {
+        let source = ParquetSource::new(TableSchema::from(Arc::clone(&self.schema)));
+        FileScanConfigBuilder::new(self.store_url.clone(), Arc::new(source))
+            .with_file(file(&self.path, self.size))
+            .build()
+    }
 }
 
 impl Layout {
@@ -50,6 +89,8 @@ impl Layout {
             store_url: store_url(log)?,
             version: state.version.unwrap_or_default(),
             url: log.url.clone(),
+            number: state.number().unwrap_or_default().to_owned(),
+            registered: None,
             timestamp: source.schema.index_of(&source.events.timestamp).unwrap_or_default(),
         })
     }
@@ -80,7 +121,14 @@ impl Layout {
         buckets
     }
 
-    /// Reads groups of files, one partition a group, in the columns of the event table.
+    /// The columns of the event table, and the number of the key.
+    pub fn numbered(&self) -> SchemaRef {
+        let number = Field::new(&self.number, DataType::Int32, true);
+        let fields = self.schema.fields().iter().cloned().chain([Arc::new(number)]);
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    /// Reads groups of files, one partition a group, in the columns of [`numbered`](Self::numbered).
     ///
     /// The partitions are declared, as unknown ones: otherwise DataFusion's workers take files from one another, and a
     /// bucket comes apart.
@@ -90,7 +138,7 @@ impl Layout {
             .map(|files| files.iter().map(|file| self.partitioned(file)).collect::<FileGroup>())
             .collect();
         let partitioning = Partitioning::UnknownPartitioning(groups.len());
-        let source = ParquetSource::new(TableSchema::from(Arc::clone(&self.schema)));
+        let source = ParquetSource::new(TableSchema::from(self.numbered()));
         let config = FileScanConfigBuilder::new(self.store_url.clone(), Arc::new(source))
             .with_file_groups(groups)
             .with_projection_indices(projection.map(<[usize]>::to_vec))?
@@ -100,7 +148,7 @@ impl Layout {
 
     /// A file as DataFusion's scans take it, with the bounds of its times.
     pub fn partitioned(&self, file: &File) -> PartitionedFile {
-        let mut statistics = Statistics::new_unknown(&self.schema);
+        let mut statistics = Statistics::new_unknown(&self.numbered());
         statistics.num_rows = usize::try_from(file.rows).map_or(Precision::Absent, Precision::Exact);
         if let Some((first, last)) = file.span {
             let of_type = self.schema.field(self.timestamp).data_type();
@@ -113,7 +161,7 @@ impl Layout {
                 ColumnStatistics::new_unknown().with_min_value(value(first)).with_max_value(value(last));
             statistics.column_statistics[self.timestamp] = times;
         }
-        partitioned(file).with_statistics(Arc::new(statistics))
+        self::file(&file.path, file.size).with_statistics(Arc::new(statistics))
     }
 }
 
@@ -125,16 +173,16 @@ pub(super) fn rows(
     context: &Arc<TaskContext>,
 ) -> Result<SendableRecordBatchStream> {
     let source = ParquetSource::new(TableSchema::from(Arc::clone(stored)));
-    let group: FileGroup = files.iter().map(|file| partitioned(file)).collect();
+    let group: FileGroup = files.iter().map(|of| file(&of.path, of.size)).collect();
     let config = FileScanConfigBuilder::new(store_url(log)?, Arc::new(source)).with_file_group(group).build();
     let plan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
     Ok(execute_stream(plan, Arc::clone(context))?)
 }
 
-fn partitioned(file: &File) -> PartitionedFile {
-    let mut partitioned = PartitionedFile::new(String::new(), file.size);
-    partitioned.object_meta.location = file.path.clone();
-    partitioned
+fn file(path: &Path, size: u64) -> PartitionedFile {
+    let mut file = PartitionedFile::new(String::new(), size);
+    file.object_meta.location = path.clone();
+    file
 }
 
 fn store_url(log: &Log) -> Result<ObjectStoreUrl> {

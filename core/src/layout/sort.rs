@@ -1,5 +1,6 @@
 //! Brings the rows of one bucket into order, month by month, and writes them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +8,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{Int32Type, SchemaRef};
 use datafusion::error::DataFusionError;
-use datafusion::execution::memory_pool::{FairSpillPool, MemoryLimit, MemoryPool};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SpillFile, TaskContext};
 use datafusion::physical_expr::expressions::Column;
@@ -23,8 +24,9 @@ use crate::error::Result;
 
 use super::columns::{Columns, month_text};
 use super::log::{Log, State};
+use super::numbers::Numbers;
 use super::unfinished::Bucket;
-use super::{MANY_FILES, Writer, read, scatter};
+use super::{MANY_FILES, Writer, beside, read, scatter};
 
 /// What laying out may take where the session has no limit of its own.
 const MEMORY: usize = 1 << 30;
@@ -43,8 +45,9 @@ pub(super) fn runtime(state: &SessionState) -> Result<Arc<RuntimeEnv>> {
 pub(super) struct Sorter {
     pub(super) columns: Arc<Columns>,
     pub(super) log: Arc<Log>,
-    /// The copy that is added to.
+    /// The copy that is added to, and the lists of its keys by bucket.
     pub(super) base: Arc<State>,
+    pub(super) keys: BTreeMap<u32, String>,
     pub(super) config: SessionConfig,
     pub(super) runtime: Arc<RuntimeEnv>,
 }
@@ -58,7 +61,12 @@ impl Sorter {
         };
         let crowded = self.base.crowded(bucket, MANY_FILES);
         let replaced = crowded.iter().map(|file| file.relative.clone()).collect();
-        let mut written = Bucket { files: vec![], replaced, rows: 0 };
+        let mut written = Bucket { replaced, ..Bucket::default() };
+        let memory = MemoryConsumer::new("keys of laid-out events").register(&self.runtime.memory_pool);
+        let mut numbers = Numbers::new(self.columns.stored.field(self.columns.key).data_type())?;
+        if let Some(list) = self.keys.get(&bucket) {
+            numbers.of(beside::read_list(&self.log, list).await?.column(0))?;
+        }
         let mut config = self.config.clone();
         config.options_mut().execution.spill_compression = scatter::COMPRESSION;
         let context =
@@ -93,13 +101,17 @@ impl Sorter {
                     }
                 };
                 written.rows += u64::try_from(rows.num_rows()).unwrap_or(u64::MAX);
-                file.write(&rows).await?;
+                let of_rows = numbers.of(rows.column(self.columns.key))?;
+                file.write(&self.columns.numbered(&rows, of_rows)?).await?;
+                // There is no doing without: whoever sorts has to make do with the rest.
+                memory.resize(numbers.memory());
             }
         }
         if let Some((_, file)) = open {
             written.files.push(file.finish().await?);
         }
         written.rows = written.rows.saturating_sub(old_rows);
+        written.keys = Some(beside::write_list(&self.log, &numbers.into_list()?).await?);
         Ok(written)
     }
 

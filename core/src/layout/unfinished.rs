@@ -23,6 +23,8 @@ pub(super) struct Bucket {
     pub(super) replaced: Vec<String>,
     /// How many rows came from the source.
     pub(super) rows: u64,
+    /// The list of its keys by number, if rows came.
+    pub(super) keys: Option<String>,
 }
 
 /// The notes of one run: what it reads and writes makes its name.
@@ -80,6 +82,15 @@ impl Unfinished {
                 return false;
             }
         }
-        true
+        match &bucket.keys {
+            Some(keys) => {
+                let path = Path::parse(format!("{}/{keys}", self.log));
+                match path {
+                    Ok(path) => self.store.head(&path).await.is_ok(),
+                    Err(_) => false,
+                }
+            }
+            None => true,
+        }
     }
 }

@@ -66,7 +66,7 @@ impl Writer {
         // The arrow schema makes readers of ours only: types are those of the log.
         let options =
             ArrowWriterOptions::new().with_properties(properties(columns)?).with_skip_arrow_metadata(true);
-        let file = AsyncArrowWriter::try_new_with_options(target, Arc::clone(&columns.stored), options)
+        let file = AsyncArrowWriter::try_new_with_options(target, Arc::clone(&columns.files), options)
             .map_err(|error| failed(log, error))?;
         let partition =
             HashMap::from([(month_column.clone(), month), (bucket_column.clone(), Some(bucket.to_string()))]);
@@ -158,7 +158,7 @@ impl Writer {
 
 /// On a local disk a file is there only once the disk has it: without this a power failure could leave a commit that
 /// names empty files. Object stores answer when they have it.
-async fn sync(log: &Log, relative: &str) -> Result<()> {
+pub(super) async fn sync(log: &Log, relative: &str) -> Result<()> {
     if log.url.scheme() != "file" {
         return Ok(());
     }
@@ -169,7 +169,7 @@ async fn sync(log: &Log, relative: &str) -> Result<()> {
 }
 
 fn properties(columns: &Columns) -> Result<WriterProperties> {
-    let stored = &columns.stored;
+    let stored = &columns.files;
     let parquet = ArrowSchemaConverter::new().convert(stored).map_err(|error| crate::bug!("{error}"))?;
     // Parquet counts the leaves of nested columns.
     let leaf = |at: usize| {
@@ -194,6 +194,14 @@ fn properties(columns: &Columns) -> Result<WriterProperties> {
         let column = ColumnPath::from(stored.field(at).name().as_str());
         properties = properties.set_column_dictionary_enabled(column, false);
     }
+    // In the order of keys one time says little about the next.
+    let time = ColumnPath::from(stored.field(columns.timestamp).name().as_str());
+    properties = properties.set_column_compression(time, Compression::UNCOMPRESSED);
+    // Read by every rule, and so few bytes that nothing is quicker to decode.
+    let number = ColumnPath::from(columns.number.as_str());
+    properties = properties
+        .set_column_dictionary_enabled(number.clone(), false)
+        .set_column_compression(number, Compression::UNCOMPRESSED);
     Ok(properties.build())
 }
 
@@ -219,7 +227,7 @@ fn bound(key: &ArrayRef) -> Option<Value> {
     Some(json!(number.as_primitive::<Int64Type>().value(0)))
 }
 
-fn failed(log: &Log, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+pub(super) fn failed(log: &Log, error: impl std::error::Error + Send + Sync + 'static) -> Error {
     let message = format!("cannot write laid-out events at {}: {error}", crate::storage::shown(&log.url));
     Error::caused(Kind::Storage, message, error)
 }

@@ -34,7 +34,7 @@ use datafusion::execution::SessionState;
 use crate::error::Result;
 
 pub use declare::declare;
-pub use present::{File, files, scan};
+pub use present::{File, files, in_order, scan};
 pub use table::{Format, Location, Order, Table};
 
 /// Opens a declared table.

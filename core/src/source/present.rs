@@ -52,9 +52,9 @@ impl File {
 pub async fn files(table: &Table, state: &SessionState) -> Result<Vec<File>> {
     let mut files = match table.format {
         Format::Delta => {
-            let loaded = delta::load(table, state).await?;
-            let plan = plan(table, delta::provider(&loaded, state).await?, state).await?;
-            scanned(&plan, delta::deletions(&loaded)?.as_ref())?.into_iter().collect()
+            let (provider, etag) = load(table, state).await?;
+            let plan = plan(table, provider, None, state).await?;
+            scanned(&plan, etag.as_ref())?.into_iter().collect()
         }
         _ => listed(table, state).await?,
     };
@@ -69,19 +69,10 @@ pub async fn files(table: &Table, state: &SessionState) -> Result<Vec<File>> {
 
 /// Reads those files of the table, and no others. One that has changed or gone since is an error.
 pub async fn scan(table: &Table, wanted: &[File], state: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
-    let (provider, etag) = match table.format {
-        Format::Delta => {
-            let loaded = delta::load(table, state).await?;
-            (delta::provider(&loaded, state).await?, delta::deletions(&loaded)?)
-        }
-        _ => (listing::open(table, state)?, None),
-    };
-    let plan = plan(table, provider, state).await?;
+    let (provider, etag) = load(table, state).await?;
+    let plan = plan(table, provider, None, state).await?;
     let there = scanned(&plan, etag.as_ref())?;
-    if let Some(gone) = wanted.iter().find(|file| !there.contains(*file)) {
-        let message = format!("the file `/{}` of the table `{}` is being changed", gone.path, table.name);
-        return Err(Error::new(Kind::Conflict, message).help("run the statement again when it is written"));
-    }
+    unchanged(table, wanted, &there)?;
     if there.len() == wanted.len() {
         return Ok(plan);
     }
@@ -91,6 +82,60 @@ pub async fn scan(table: &Table, wanted: &[File], state: &SessionState) -> Resul
     }
     let wanted: HashSet<&str> = wanted.iter().map(|file| file.path.as_str()).collect();
     Ok(only(plan, &|file| wanted.contains(file.object_meta.location.as_ref()))?)
+}
+
+/// Reads one column of those files, which are all that the table has, row by row in the order of their paths; none where the
+/// table is more than the rows of Parquet files.
+pub async fn in_order(
+    table: &Table,
+    all: &[File],
+    column: &str,
+    state: &SessionState,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let (provider, etag) = load(table, state).await?;
+    let column = provider.schema().index_of(column).map_err(|error| crate::bug!("`{column}`: {error}"))?;
+    let plan = plan(table, provider, Some(vec![column]), state).await?;
+    unchanged(table, all, &scanned(&plan, etag.as_ref())?)?;
+    let Some(config) = config(&plan).filter(|config| config.file_source().file_type() == "parquet") else {
+        return Ok(None);
+    };
+    let mut files: Vec<PartitionedFile> =
+        config.file_groups.iter().flat_map(FileGroup::iter).cloned().collect();
+    // A file may have been split over groups.
+    files.iter_mut().for_each(|file| file.range = None);
+    files.sort_by(|left, right| left.object_meta.location.cmp(&right.object_meta.location));
+    files.dedup_by(|left, right| left.object_meta.location == right.object_meta.location);
+    let config = regrouped(config, vec![files.into_iter().collect()]);
+    Ok(Some(DataSourceExec::from_data_source(config)))
+}
+
+/// A table as it is now, with what its log says of deleted rows.
+async fn load(table: &Table, state: &SessionState) -> Result<(Arc<dyn TableProvider>, Option<String>)> {
+    Ok(match table.format {
+        Format::Delta => {
+            let loaded = delta::load(table, state).await?;
+            (delta::provider(&loaded, state).await?, delta::deletions(&loaded)?)
+        }
+        _ => (listing::open(table, state)?, None),
+    })
+}
+
+/// Refuses files that have changed or gone.
+fn unchanged(table: &Table, wanted: &[File], there: &HashSet<File>) -> Result<()> {
+    let Some(gone) = wanted.iter().find(|file| !there.contains(*file)) else { return Ok(()) };
+    let message = format!("the file `/{}` of the table `{}` is being changed", gone.path, table.name);
+    Err(Error::new(Kind::Conflict, message).help("run the statement again when it is written"))
+}
+
+/// A scan of other groups of files.
+fn regrouped(config: &FileScanConfig, groups: Vec<FileGroup>) -> FileScanConfig {
+    let partitioning = Partitioning::UnknownPartitioning(groups.len());
+    let unknown = Statistics::new_unknown(config.file_source.table_schema().table_schema());
+    FileScanConfigBuilder::from(config.clone())
+        .with_file_groups(groups)
+        .with_statistics(unknown)
+        .with_output_partitioning(Some(partitioning))
+        .build()
 }
 
 async fn listed(table: &Table, state: &SessionState) -> Result<Vec<File>> {
@@ -111,9 +156,11 @@ async fn listed(table: &Table, state: &SessionState) -> Result<Vec<File>> {
 async fn plan(
     table: &Table,
     provider: Arc<dyn TableProvider>,
+    columns: Option<Vec<usize>>,
     state: &SessionState,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let scan = LogicalPlanBuilder::scan(table.name.as_str(), provider_as_source(provider), None)?.build()?;
+    let provider = provider_as_source(provider);
+    let scan = LogicalPlanBuilder::scan(table.name.as_str(), provider, columns)?.build()?;
     Ok(state.create_physical_plan(&scan).await?)
 }
 
@@ -141,13 +188,7 @@ fn only(
         let groups = config.file_groups.iter();
         let groups: Vec<FileGroup> =
             groups.map(|group| group.iter().filter(|file| keep(file)).cloned().collect()).collect();
-        let partitioning = Partitioning::UnknownPartitioning(groups.len());
-        let unknown = Statistics::new_unknown(config.file_source.table_schema().table_schema());
-        let config = FileScanConfigBuilder::from(config.clone())
-            .with_file_groups(groups)
-            .with_statistics(unknown)
-            .with_output_partitioning(Some(partitioning))
-            .build();
+        let config = regrouped(config, groups);
         Ok(Transformed::yes(DataSourceExec::from_data_source(config) as Arc<dyn ExecutionPlan>))
     })?;
     Ok(kept.data)

@@ -47,6 +47,7 @@ pub(super) async fn run(session: &Session, optimize: &OptimizeEvents) -> Result<
         Change::Current => "current",
         Change::Extended => "extended",
         Change::Written => "written",
+        Change::Registered => "registered",
     };
     let names = bound.store.events.iter().map(|events| Some(events.table.as_str()));
     let counts = |of: &dyn Fn(usize) -> u64| -> Arc<Int64Array> {
