@@ -118,6 +118,9 @@ pub(super) enum Values {
 impl Values {
     /// The rows of a batch whose class is among those that are `wanted`.
     pub(super) fn rows(&self, n_rows: usize, wanted: &[bool]) -> Vec<u32> {
+        if !wanted.contains(&false) {
+            return (0..small(n_rows)).collect();
+        }
         match self {
             Self::Rows(classes) => positions(n_rows, |row| wanted[classes[row] as usize]),
             Self::Codes { classes, codes, null } => {
@@ -179,6 +182,29 @@ impl Values {
             Self::Same(class) => vec![narrow(class)?; n_rows],
         };
         Ok(Arc::new(PrimitiveArray::<T>::from_iter_values(rows)))
+    }
+
+    /// What is made of the classes of some rows.
+    pub(super) fn classes(&self, rows: &[u32], of: impl Fn(u32) -> u32) -> Vec<u32> {
+        match self {
+            Self::Rows(classes) => rows.iter().map(|row| of(classes[*row as usize])).collect(),
+            Self::Codes { classes, codes, null } => {
+                let of_code: Vec<u32> = classes.iter().map(|class| of(*class)).collect();
+                let nulls = codes.nulls().filter(|nulls| nulls.null_count() > 0);
+                let of_null = nulls.map_or(0, |_| of(*null));
+                let codes = codes.values();
+                let code =
+                    |row: usize| of_code.get(codes[row].cast_unsigned() as usize).copied().unwrap_or(of_null);
+                match nulls {
+                    None => rows.iter().map(|row| code(*row as usize)).collect(),
+                    Some(nulls) => rows
+                        .iter()
+                        .map(|row| if nulls.is_valid(*row as usize) { code(*row as usize) } else { of_null })
+                        .collect(),
+                }
+            }
+            Self::Same(class) => vec![of(*class); rows.len()],
+        }
     }
 
     /// The class of a row.

@@ -31,6 +31,8 @@ pub(super) struct Layers {
     ends: Vec<End>,
     /// Automata in which something can still hold, with their states; or [`SIGNED`].
     left: Vec<(u32, u32)>,
+    /// Whether a signature is all that is left in each state.
+    is_signed: bool,
 }
 
 /// States before a level.
@@ -89,6 +91,11 @@ impl Going {
         self.rows.len()
     }
 
+    /// The rows that are left, with their states.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.rows.iter().copied().zip(self.states.iter().copied())
+    }
+
     /// Keeps some of the rows.
     pub(super) fn retain(&mut self, keep: impl Fn(u32) -> bool) {
         let mut kept = self.rows.iter().map(|row| keep(*row));
@@ -103,7 +110,7 @@ pub(super) struct TooMany;
 
 impl Layers {
     pub(super) fn new(automata: &Automata<'_>, n_levels: usize) -> Self {
-        let mut layers = Self { all: vec![], n_states: 0, ends: vec![], left: vec![] };
+        let mut layers = Self { all: vec![], n_states: 0, ends: vec![], left: vec![], is_signed: true };
         layers.all.resize_with(n_levels + 1, Layer::default);
         for layer in &mut layers.all {
             layer.intern(automata.all.iter().map(|_| DEAD).collect(), false);
@@ -140,7 +147,7 @@ impl Layers {
         }
         let goes_on: Vec<bool> = next.iter().map(|state| *state != DEAD).collect();
         let rows = values.rows(n_rows, &goes_on);
-        let states = rows.iter().map(|row| next[values.class(*row as usize) as usize]).collect();
+        let states = values.classes(&rows, |class| next[class as usize]);
         Ok(Going { rows, states, ..Going::default() })
     }
 
@@ -232,16 +239,9 @@ impl Layers {
         Ok(next)
     }
 
-    /// The automata in which something can still hold after the last level, with their states, and before which instant
-    /// rows for which this is so do not matter; one row after the other. Where nothing is left to read of all `n_levels`, a
-    /// signature is all there is.
-    pub(super) fn end(
-        &mut self,
-        going: &Going,
-        automata: &mut Automata<'_>,
-        n_levels: usize,
-        mut row: impl FnMut(u32, i64, &[(u32, u32)]),
-    ) {
+    /// Learns what is left in each state after the last level. Where nothing is to be read of all `n_levels`, a signature is all
+    /// there is.
+    pub(super) fn end(&mut self, automata: &mut Automata<'_>, n_levels: usize) {
         let Some(last) = self.all.last() else { return };
         for states in &last.states[self.ends.len()..] {
             let start = self.left.len();
@@ -259,12 +259,26 @@ impl Layers {
                 self.left.truncate(start);
                 self.left.push((SIGNED, signature));
             }
+            self.is_signed &= matches!(self.left[start..], [] | [(SIGNED, _)]);
             self.ends.push(End { start: small(start), end: small(self.left.len()), since });
         }
-        for (at, state) in going.rows.iter().zip(&going.states) {
-            let End { start, end, since } = self.ends[*state as usize];
-            row(*at, since, &self.left[start as usize..end as usize]);
-        }
+    }
+
+    /// The automata in which something can still hold after the last level, with their states, and before which instant rows in
+    /// this state do not matter.
+    #[inline]
+    pub(super) fn left(&self, state: u32) -> (i64, &[(u32, u32)]) {
+        let End { start, end, since } = self.ends[state as usize];
+        (since, &self.left[start as usize..end as usize])
+    }
+
+    /// If a signature is all that is left in each state, the signature, and before which instant rows do not matter. Those in
+    /// which nothing holds never do.
+    pub(super) fn signed(&self) -> Option<impl Fn(u32) -> (u32, i64)> {
+        self.is_signed.then_some(|state: u32| {
+            let End { start, since, .. } = self.ends[state as usize];
+            (self.left.get(start as usize).map_or(0, |(_, signature)| *signature), since)
+        })
     }
 }
 

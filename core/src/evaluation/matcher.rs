@@ -49,14 +49,23 @@ pub(super) struct Matcher<'a> {
     layers: Option<Layers>,
     /// What is kept of events of each signature, and of which of them.
     kept: Vec<(Kept, Matters)>,
-    /// By signature, whether all its events matter and nothing else is kept of them: a byte each, since it is looked up for
-    /// every event.
-    is_plain: Vec<bool>,
+    /// By signature, in a byte each, since it is looked up for every event.
+    fates: Vec<Fate>,
     pub(super) scatter: Scatter,
     sieve: Sieve,
     /// What waits for its profiles to be read.
     pub(super) pending: Pending,
     pub(super) read: Read,
+}
+
+/// What becomes of the events of a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// All matter, and nothing else is kept of them.
+    Plain,
+    /// Of each profile the first or the last is sought.
+    Sieved,
+    Other,
 }
 
 /// Whose the rows that are left of a batch are.
@@ -74,57 +83,110 @@ pub(super) struct Alive {
     /// Their positions.
     pub(super) rows: Vec<u32>,
     times: Vec<i64>,
-    /// Up to where in `states` those of each row are.
-    ends: Vec<u32>,
-    /// The automata in which something can still hold, with their states; or [`SIGNED`].
-    states: Vec<(u32, u32)>,
+    left: Left,
     /// The positions of all rows within the widest window, where orphans are counted.
     pub(super) within: Vec<u32>,
 }
 
-impl Alive {
-    /// Makes room for so many rows, most of which have one state in the end.
-    fn reserve(&mut self, n: usize) {
-        self.rows.reserve(n);
-        self.times.reserve(n);
-        self.ends.reserve(n);
-        self.states.reserve(n);
+/// What is left of the automata after the levels that are read early, by row.
+#[derive(Debug, Default)]
+struct Left {
+    /// The signatures, where nothing is left of any row.
+    signatures: Vec<u32>,
+    /// What is left where something is.
+    states: Option<States>,
+}
+
+/// States of automata, by row.
+#[derive(Debug, Default)]
+struct States {
+    /// Up to where in `all` those of each row are.
+    ends: Vec<u32>,
+    /// The automata in which something can still hold, with their states; or [`SIGNED`].
+    all: Vec<(u32, u32)>,
+}
+
+impl Left {
+    /// As states.
+    fn states(&mut self) -> &mut States {
+        let signatures = std::mem::take(&mut self.signatures);
+        self.states.get_or_insert_with(|| States {
+            ends: (1..=small(signatures.len())).collect(),
+            all: signatures.into_iter().map(|signature| (SIGNED, signature)).collect(),
+        })
     }
 
+    fn append(&mut self, mut other: Self) {
+        if self.states.is_none() && other.states.is_none() {
+            return self.signatures.append(&mut other.signatures);
+        }
+        let (all, own) = (self.states(), other.states());
+        let before = small(all.all.len());
+        all.ends.extend(own.ends.iter().map(|end| end + before));
+        all.all.append(&mut own.all);
+    }
+
+    fn part(&self, range: Range<usize>) -> Self {
+        let Some(states) = &self.states else {
+            return Self { signatures: self.signatures[range].to_vec(), states: None };
+        };
+        let own = states.of(range.start).start..states.of(range.end).start;
+        let ends = states.ends[range].iter().map(|end| end - small(own.start)).collect();
+        Self { signatures: vec![], states: Some(States { ends, all: states.all[own].to_vec() }) }
+    }
+}
+
+impl States {
+    /// Where those of a row are; after the last row nothing is.
+    fn of(&self, at: usize) -> Range<usize> {
+        let start = if at == 0 { 0 } else { self.ends[at - 1] as usize };
+        start..self.ends.get(at).map_or(start, |end| *end as usize)
+    }
+}
+
+impl Alive {
     /// Adds a row with the states of its automata.
     #[inline]
     fn push(&mut self, row: u32, time: i64, states: &[(u32, u32)]) {
         self.rows.push(row);
         self.times.push(time);
-        self.states.extend_from_slice(states);
-        self.ends.push(small(self.states.len()));
+        let left = self.left.states();
+        left.all.extend_from_slice(states);
+        left.ends.push(small(left.all.len()));
+    }
+
+    /// The rows that are left in the end, given the signature of each and before which instant it does not matter.
+    fn signed(going: &Going, time_of: impl Fn(usize) -> i64, signed: impl Fn(u32) -> (u32, i64)) -> Self {
+        let n = going.len();
+        let (mut rows, mut times, mut signatures) = (vec![0; n], vec![0; n], vec![0; n]);
+        let mut kept = 0;
+        for (row, state) in going.iter() {
+            let ((signature, since), time) = (signed(state), time_of(row as usize));
+            // What does not matter is overwritten.
+            (rows[kept], times[kept], signatures[kept]) = (row, time, signature);
+            kept += usize::from(time >= since);
+        }
+        rows.truncate(kept);
+        times.truncate(kept);
+        signatures.truncate(kept);
+        Self { rows, times, left: Left { signatures, states: None }, within: vec![] }
     }
 
     /// Adds the rows of the next batch.
     pub(super) fn append(&mut self, mut other: Self) {
-        let states = small(self.states.len());
         self.rows.append(&mut other.rows);
         self.times.append(&mut other.times);
-        self.ends.extend(other.ends.iter().map(|end| end + states));
-        self.states.append(&mut other.states);
+        self.left.append(other.left);
     }
 
     /// Some of the rows, by their order, as the rows of a batch that has no others.
     pub(super) fn part(&self, range: Range<usize>) -> Self {
-        let states = self.states_of(range.start).start..self.states_of(range.end).start;
         Self {
             rows: (0..small(range.len())).collect(),
             times: self.times[range.clone()].to_vec(),
-            ends: self.ends[range].iter().map(|end| end - small(states.start)).collect(),
-            states: self.states[states].to_vec(),
+            left: self.left.part(range),
             within: vec![],
         }
-    }
-
-    /// Where the states of a row are; after the last row nothing is.
-    fn states_of(&self, at: usize) -> Range<usize> {
-        let start = if at == 0 { 0 } else { self.ends[at - 1] as usize };
-        start..self.ends.get(at).map_or(start, |end| *end as usize)
     }
 }
 
@@ -145,8 +207,8 @@ impl<'a> Matcher<'a> {
         let automata = Automata::new(&table.terms, &table.signatures);
         let layers = Some(Layers::new(&automata, table.n_early));
         let keys = Coded::default();
-        let (pending, read, kept, is_plain) = (Pending::default(), Read::default(), vec![], vec![]);
-        Ok(Self { table, classes, keys, automata, layers, kept, is_plain, scatter, sieve, pending, read })
+        let (pending, read, kept, fates) = (Pending::default(), Read::default(), vec![], vec![]);
+        Ok(Self { table, classes, keys, automata, layers, kept, fates, scatter, sieve, pending, read })
     }
 
     /// Reads the columns that decide whether a row matters; `known` stands for the times of all rows, if they are not
@@ -181,15 +243,17 @@ impl<'a> Matcher<'a> {
         if self.layers.is_some() {
             match self.together(batch, &mut values, &within, n_within)? {
                 Ok(going) => {
-                    alive.reserve(going.len());
-                    if let Some(layers) = &mut self.layers {
-                        let n_levels = table.levels.len();
-                        layers.end(&going, &mut self.automata, n_levels, |row, since, states| {
-                            let time = time_of(row as usize);
-                            if time >= since {
-                                alive.push(row, time, states);
-                            }
-                        });
+                    let Some(layers) = &mut self.layers else { return Ok(alive) };
+                    layers.end(&mut self.automata, table.levels.len());
+                    if let Some(signed) = layers.signed() {
+                        let within = std::mem::take(&mut alive.within);
+                        return Ok(Alive { within, ..Alive::signed(&going, time_of, signed) });
+                    }
+                    for (row, state) in going.iter() {
+                        let (time, (since, states)) = (time_of(row as usize), layers.left(state));
+                        if time >= since {
+                            alive.push(row, time, states);
+                        }
                     }
                     return Ok(alive);
                 }
@@ -349,27 +413,32 @@ impl<'a> Matcher<'a> {
                 Level::Column { .. } => return Err(bug!("a late level with a column")),
             });
         }
-        let mut found: Vec<u32> = vec![];
-        for (row, &time) in alive.times.iter().enumerate() {
-            if row % AHEAD == 0
-                && let (Owners::Known(_, ordinals, _), true) = (owners, self.sieve.is_far())
-            {
-                let ahead = row..n.min(row + AHEAD);
-                for (ordinal, row) in ordinals[ahead.clone()].iter().zip(ahead) {
-                    if let [(SIGNED, signature)] = &alive.states[alive.states_of(row)] {
-                        self.sieve.touch(*ordinal, *signature);
+        let code = |codes: Option<&[i32]>, row: usize| {
+            codes.map(|codes| codes[alive.rows[row] as usize].cast_unsigned() as usize)
+        };
+        let Some(states) = &alive.left.states else {
+            let (signatures, times) = (&alive.left.signatures, &alive.times);
+            match owners {
+                Owners::Known(_, ordinals, codes) => {
+                    self.keep_all(times, signatures, ordinals, |row| code(codes, row), &channels);
+                    return Ok(0);
+                }
+                Owners::Keys(keys) => {
+                    for (row, (signature, time)) in signatures.iter().zip(times).enumerate() {
+                        self.keep(row, None, *time, *signature, &channels);
                     }
+                    return self.pending.end(keys);
                 }
             }
+        };
+        let mut found: Vec<u32> = vec![];
+        for (row, &time) in alive.times.iter().enumerate() {
             let owner = match owners {
                 Owners::Known(_, ordinals, _) if ordinals[row] == NOBODY => continue,
-                Owners::Known(_, ordinals, codes) => {
-                    let code = codes.map(|codes| codes[alive.rows[row] as usize].cast_unsigned() as usize);
-                    Some((ordinals[row], code))
-                }
+                Owners::Known(_, ordinals, codes) => Some((ordinals[row], code(codes, row))),
                 Owners::Keys(_) => None,
             };
-            let states = &alive.states[alive.states_of(row)];
+            let states = &states.all[states.of(row)];
             if let [(SIGNED, signature)] = states {
                 self.keep(row, owner, time, *signature, &channels);
                 continue;
@@ -404,6 +473,39 @@ impl<'a> Matcher<'a> {
         }
     }
 
+    /// Keeps what matters of rows that have a signature; `code` says which code the key of each has, if keys have codes.
+    fn keep_all(
+        &mut self,
+        times: &[i64],
+        signatures: &[u32],
+        ordinals: &[u32],
+        code: impl Fn(usize) -> Option<usize>,
+        channels: &[(Vec<u64>, Option<NullBuffer>)],
+    ) {
+        let is_far = self.sieve.is_far();
+        let blocks = ordinals.chunks(AHEAD).zip(signatures.chunks(AHEAD)).zip(times.chunks(AHEAD));
+        for (((ordinals, signatures), times), first) in blocks.zip((0..).step_by(AHEAD)) {
+            if is_far {
+                ordinals.iter().zip(signatures).for_each(|(at, signature)| self.sieve.touch(*at, *signature));
+            }
+            for (at, ((&ordinal, &signature), &time)) in
+                ordinals.iter().zip(signatures).zip(times).enumerate()
+            {
+                if ordinal == NOBODY {
+                    continue;
+                }
+                match self.fates.get(signature as usize) {
+                    Some(Fate::Plain) => self.scatter.push(ordinal, time, signature, std::iter::empty()),
+                    Some(Fate::Sieved) if self.sieve.add(ordinal, code(first + at), time, signature) => {}
+                    _ => {
+                        let owner = (ordinal, code(first + at));
+                        self.keep(first + at, Some(owner), time, signature, channels);
+                    }
+                }
+            }
+        }
+    }
+
     /// Keeps what matters of a row; `owner` are the place of its profile, if that has been read, and the code of its key.
     #[inline]
     fn keep(
@@ -417,16 +519,15 @@ impl<'a> Matcher<'a> {
         while self.kept.len() <= signature as usize {
             let (atoms, terms) = (self.table.signatures.atoms(small(self.kept.len())), &self.table.terms);
             let (kept, matters) = (terms.kept(&atoms), terms.matters(&atoms));
-            self.is_plain.push(kept.len() == 0 && matters == Matters::All);
+            let is_plain = kept.len() == 0 && matters == Matters::All;
+            self.fates.push(if is_plain { Fate::Plain } else { Fate::Other });
             self.kept.push((kept, matters));
-        }
-        if let (Some((ordinal, _)), true) = (owner, self.is_plain[signature as usize]) {
-            return self.scatter.push(ordinal, time, signature, std::iter::empty());
         }
         let (kept, matters) = &self.kept[signature as usize];
         if let (Some((ordinal, code)), false) = (owner, *matters == Matters::All)
             && self.sieve.holds_back(ordinal, code, time, signature, *matters)
         {
+            self.fates[signature as usize] = Fate::Sieved;
             return;
         }
         if kept.len() == 0 {
@@ -463,6 +564,7 @@ impl<'a> Matcher<'a> {
     pub(super) fn begin(&mut self, shard: &Shard) -> Result<()> {
         self.scatter.begin(shard.n_partitions());
         self.sieve.begin(shard.len());
+        self.fates.iter_mut().filter(|fate| **fate == Fate::Sieved).for_each(|fate| *fate = Fate::Other);
         // The same dictionary says other places in another shard.
         self.keys = Coded::default();
         let ordinals = self.pending.ordinals(self.table.at, shard)?;

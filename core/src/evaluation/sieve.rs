@@ -66,6 +66,9 @@ struct Ends {
 /// be spared.
 const MOST_TABLES: usize = 4;
 
+/// Tables of so many bytes stay in the second cache of a core.
+const NEAR: usize = 1 << 20;
+
 /// More codes than this would not stay near either.
 const MOST_CODES: usize = 1 << 16;
 
@@ -89,7 +92,7 @@ impl Sieve {
 
     /// Whether it pays to [`touch`](Self::touch) what is known of profiles.
     pub(super) fn is_far(&self) -> bool {
-        self.n_tables > 0 && self.n_codes == 0
+        self.n_codes == 0 && self.n_tables * self.n_profiles * size_of::<i64>() > NEAR
     }
 
     /// Looks at what is known of a profile's events, so that it is near when the next one comes.
@@ -138,6 +141,16 @@ impl Sieve {
             }
             return false;
         }
+        self.add(ordinal, code, time, signature)
+    }
+
+    /// Adds an event of a signature of which some have been held back before; says whether this one is, too.
+    #[inline]
+    pub(super) fn add(&mut self, ordinal: u32, code: Option<usize>, time: i64, signature: u32) -> bool {
+        if time == NO_FIRST || time == NO_LAST {
+            return false;
+        }
+        let mesh = &mut self.meshes[signature as usize];
         match code.filter(|code| *code < self.n_codes) {
             Some(code) => mesh.by_code.add(code, time),
             None => mesh.by_profile.add(ordinal as usize, time),
