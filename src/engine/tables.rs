@@ -65,6 +65,7 @@ impl ScopeTables {
             number: layout.number.clone(),
             scan: DataSourceExec::from_data_source(registered.scan()),
             starts: registered.starts.clone(),
+            files: registered.files.clone(),
         });
         Ok(Some(LaidOut {
             schema: layout.numbered(),

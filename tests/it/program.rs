@@ -293,11 +293,30 @@ async fn a_register_that_profiles_have_outgrown_is_not_used() {
     assert!(optimized(optimize).await.contains("registered"));
     assert!(optimized(optimize).await.contains("current"));
     assert!(check().await == changed);
+    // Without the register, too, and the next run makes another one.
+    let register = format!("{at}/warehouse/layout/world/events/_coterie/profiles");
+    for file in std::fs::read_dir(&register).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    assert!(check().await == changed);
+    assert!(optimized(optimize).await.contains("registered"));
+    assert!(check().await == changed);
     // Keys that are new to the copy, of profiles that were there before and of others.
     write("events/b.parquet", &events.replace("4001", "4003").replace("20000", "3000")).await;
     let more = check().await;
     assert!(more != changed);
     assert!(optimized(optimize).await.contains("extended"));
+    assert!(check().await == more);
+    // Nobody is there.
+    for name in ["a", "0"] {
+        write(&format!("profiles/{name}.parquet"), &format!("{} LIMIT 0", profiles(1))).await;
+    }
+    assert!(optimized(optimize).await.contains("registered"));
+    run(&session, "CREATE OR REPLACE SEGMENT asked AS NOT did(events.kind = 'k1')").await.unwrap();
+    assert_eq!(first_column(&run(&session, "SELECT id FROM segment.asked").await.unwrap()).len(), 0);
+    write("profiles/a.parquet", &profiles(900)).await;
+    write("profiles/0.parquet", &format!("{} LIMIT 100", profiles(40))).await;
+    assert!(optimized(optimize).await.contains("registered"));
     assert!(check().await == more);
     // A key that is missing or stands twice is for the evaluation to say.
     write("profiles/b.parquet", "SELECT CAST(NULL AS INT) AS id, 1 AS points, 'c1' AS country").await;

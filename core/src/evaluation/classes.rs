@@ -13,7 +13,9 @@ use arrow::array::{
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{cast, ilike, like};
-use arrow::datatypes::{DataType, Int32Type, Int64Type, SchemaRef, UInt8Type, UInt16Type, UInt32Type};
+use arrow::datatypes::{
+    ArrowNativeType, DataType, Int32Type, Int64Type, SchemaRef, UInt8Type, UInt16Type, UInt32Type,
+};
 use datafusion::physical_expr::PhysicalExpr;
 use hashbrown::HashMap;
 
@@ -167,7 +169,11 @@ impl Values {
     {
         let narrow = |class: &u32| T::Native::try_from(*class).map_err(|_| bug!("class {class} of fewer"));
         let rows: Vec<T::Native> = match self {
-            Self::Rows(classes) => classes.iter().map(narrow).collect::<Result<_>>()?,
+            Self::Rows(classes) => {
+                // The greatest fits, and so do all: to ask each of them would take longer than all the rest.
+                classes.iter().max().map(narrow).transpose()?;
+                classes.iter().map(|class| T::Native::usize_as(*class as usize)).collect()
+            }
             Self::Codes { classes, codes, null } => {
                 let of_code = classes.iter().map(narrow).collect::<Result<Vec<_>>>()?;
                 let of = |code: &i32| of_code.get(code.cast_unsigned() as usize).copied().unwrap_or_default();

@@ -155,6 +155,31 @@ impl Alive {
         left.ends.push(small(left.all.len()));
     }
 
+    /// Adds rows, given what is left in their states and before which instant it does not matter.
+    fn add<'s>(
+        &mut self,
+        going: &Going,
+        time_of: impl Fn(usize) -> i64,
+        left: impl Fn(u32) -> (i64, &'s [(u32, u32)]),
+    ) {
+        let Self { rows, times, left: all, .. } = self;
+        let all = all.states();
+        rows.reserve(going.len());
+        times.reserve(going.len());
+        // Most have one state in the end.
+        all.ends.reserve(going.len());
+        all.all.reserve(going.len());
+        for (row, state) in going.iter() {
+            let (time, (since, states)) = (time_of(row as usize), left(state));
+            if time >= since {
+                rows.push(row);
+                times.push(time);
+                all.all.extend_from_slice(states);
+                all.ends.push(small(all.all.len()));
+            }
+        }
+    }
+
     /// The rows that are left in the end, given the signature of each and before which instant it does not matter.
     fn signed(going: &Going, time_of: impl Fn(usize) -> i64, signed: impl Fn(u32) -> (u32, i64)) -> Self {
         let n = going.len();
@@ -249,12 +274,7 @@ impl<'a> Matcher<'a> {
                         let within = std::mem::take(&mut alive.within);
                         return Ok(Alive { within, ..Alive::signed(&going, time_of, signed) });
                     }
-                    for (row, state) in going.iter() {
-                        let (time, (since, states)) = (time_of(row as usize), layers.left(state));
-                        if time >= since {
-                            alive.push(row, time, states);
-                        }
-                    }
+                    alive.add(&going, time_of, |state| layers.left(state));
                     return Ok(alive);
                 }
                 Err(TooMany) => self.layers = None,

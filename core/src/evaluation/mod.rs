@@ -70,6 +70,7 @@ use roaring::RoaringBitmap;
 use crate::bug;
 use crate::error::Result;
 use crate::profile::Bound;
+use crate::source;
 
 use keys::Kept;
 use shard::Profiles;
@@ -116,6 +117,8 @@ pub struct Register {
     pub scan: Arc<dyn ExecutionPlan>,
     /// Where the profiles of each bucket begin, and where the last one's end.
     pub starts: Vec<usize>,
+    /// The files of the profile table for which all this is so.
+    pub files: Vec<source::File>,
 }
 
 /// How keys are dealt to buckets.

@@ -38,6 +38,7 @@ use tokio::sync::OnceCell;
 use crate::bug;
 use crate::compile::is_text;
 use crate::error::{Error, Result, from_object_store};
+use crate::source;
 
 use super::bind::field_below;
 use super::classes::order_keys;
@@ -100,6 +101,9 @@ impl Piece {
 #[derive(Debug)]
 struct File {
     path: Path,
+    size: u64,
+    /// When it was changed last, in microseconds since 1970.
+    modified: i64,
     partition: usize,
     metadata: Arc<ParquetMetaData>,
     schema: SchemaRef,
@@ -172,6 +176,14 @@ impl Files {
         let is_on_disk = config.object_store_url.as_str().starts_with("file:");
         let gap = if is_on_disk { GAP_ON_DISK } else { GAP };
         Ok(Some(Self { store, gap, files, pieces, n_rows: before, shared: Mutex::default() }))
+    }
+
+    /// Whether these are the files, as they were at one moment.
+    pub(super) fn are(&self, files: &[source::File]) -> bool {
+        let is_one = |(own, file): (&File, &source::File)| {
+            own.path.as_ref() == file.path && own.size == file.size && own.modified == file.modified
+        };
+        self.files.len() == files.len() && self.files.iter().zip(files).all(is_one)
     }
 
     /// How many rows all files have.
@@ -334,7 +346,9 @@ impl File {
         let schema = Arc::clone(own.schema());
         let mut groups = vec![];
         groups.resize_with(metadata.num_row_groups(), OnceLock::new);
-        Ok(Self { path: object.location, partition, metadata, schema, groups, few: OnceLock::new() })
+        let (size, modified) = (object.size, object.last_modified.timestamp_micros());
+        let (path, few) = (object.location, OnceLock::new());
+        Ok(Self { path, size, modified, partition, metadata, schema, groups, few })
     }
 
     /// The first and the last time of each row group, where the file says and all its events have one: those without

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use arrow::array::{ArrayRef, AsArray, UInt32Array};
-use arrow::compute::{cast, take};
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
+use arrow::compute::take;
 use arrow::datatypes::{DataType, UInt32Type};
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::TaskContext;
@@ -100,8 +100,7 @@ impl Prepared {
         let rows = Rows::of(plan, &schema, &paths, None, n_threads, state.runtime_env()).await?;
         let mut registered = None;
         if let (Rows::Files(files), Some(_)) = (&rows, in_common(copies)) {
-            let found = Registered::open(copies, state).await?;
-            registered = found.filter(|registered| registered.n_profiles() == files.n_rows());
+            registered = Registered::open(copies, files, state).await?;
         }
         if registered.is_some() {
             others.remove(0);
@@ -219,14 +218,7 @@ impl ProfileScan {
             keys = in_order(&keys, &own, &form, n_threads)?;
             (order, starts) = (Order::Places(own), Some(of_buckets));
         }
-        let keys = match &by_number {
-            // Those who come first are told apart by their keys.
-            Some(found) if !self.reader.evaluation.ranks.is_empty() => {
-                let parts = found.keys(None, task).await?.iter().map(Kept::part).collect::<Result<_>>()?;
-                Kept::together(parts, &form, n_threads)?
-            }
-            _ => Kept::together(keys, &form, n_threads)?,
-        };
+        let keys = Kept::together(keys, &form, n_threads)?;
         let n = by_number.as_ref().map_or(keys.len(), |found| found.n);
         let starts = starts.unwrap_or_else(|| vec![0, n]);
         let whole = |parts: Vec<ArrayRef>, none: &DataType| order.of(parts, none);
@@ -296,9 +288,6 @@ impl Order {
 /// So many rows of events tell how many there will be.
 const TELLING: u64 = 1 << 16;
 
-/// Where fewer than one in so many profiles are members, no other keys are read.
-const FEW: u64 = 8;
-
 /// The profiles of a run: read before all events, or when too many of these wait for them, or after all.
 pub(super) struct Everyone {
     scan: ProfileScan,
@@ -330,20 +319,16 @@ impl Everyone {
         self.all.get_or_try_init(|| async { Ok(self.scan.read(task, None).await?.0) }).await
     }
 
-    /// The keys of the members, who are from then on known by the positions of these.
+    /// The keys of the members, who are from then on known by the positions of these; with what they take.
     pub(super) async fn keys(
         &self,
         members: &mut [(usize, Members)],
         task: &Arc<TaskContext>,
-    ) -> Result<MemberKeys> {
+    ) -> Result<(MemberKeys, MemoryReservation)> {
         let profiles = self.profiles(task).await?;
-        let Some(places) = profiles.places.as_ref().filter(|_| profiles.keys.len() == 0) else {
-            return Ok(MemberKeys::Kept(profiles.keys.clone()));
-        };
-        let read = async |ordinals| {
-            let keys = joined(places.keys(ordinals, task).await?, None, &profiles.key_type)?;
-            let keys = cast(&keys, &profiles.key_type).map_err(|error| bug!("keys of members: {error}"))?;
-            Ok(MemberKeys::Read(keys))
+        let memory = MemoryConsumer::new("keys of members").register(task.memory_pool());
+        let Some(places) = &profiles.places else {
+            return Ok((MemberKeys::Kept(profiles.keys.clone()), memory));
         };
         let mut own: Vec<&mut RoaringBitmap> = vec![];
         for (_, members) in members {
@@ -352,16 +337,20 @@ impl Everyone {
             }
         }
         let n_members: u64 = own.iter().map(|members| members.len()).sum();
-        if n_members * FEW > profiles.n as u64 {
-            return read(None).await;
+        let mut wanted = None;
+        // Many rules have most profiles among their members, and then those are as well where they are.
+        if n_members <= profiles.n as u64 {
+            let all = own.iter().fold(RoaringBitmap::new(), |all, own| all | &**own);
+            let mut place_of = vec![NOBODY; profiles.n];
+            all.iter().zip(0..).for_each(|(member, place)| place_of[member as usize] = place);
+            for members in own {
+                *members = members.iter().map(|member| place_of[member as usize]).collect();
+            }
+            wanted = Some(all.iter().collect());
         }
-        let all = own.iter().fold(RoaringBitmap::new(), |all, own| all | &**own);
-        for members in own {
-            // Where a key will be is how many there are before it.
-            let place = |member| u32::try_from(all.rank(member) - 1).ok();
-            *members = members.iter().filter_map(place).collect();
-        }
-        read(Some(all.iter().collect())).await
+        let keys = places.keys(wanted, &profiles.key_type, task).await?;
+        memory.try_grow(keys.get_array_memory_size())?;
+        Ok((MemberKeys::Read(keys), memory))
     }
 
     /// The first shard, if it has been read.

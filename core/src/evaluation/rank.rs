@@ -1,7 +1,8 @@
 //! Profiles in the order of a value: what is kept while they are looked at, and who comes first in the end.
 
-use arrow::array::{Array, ArrayRef, UInt32Array};
-use arrow::compute::{SortColumn, SortOptions, concat, filter, is_not_null, lexsort_to_indices};
+use arrow::array::{Array, ArrayRef, Scalar, UInt32Array};
+use arrow::compute::kernels::cmp::not_distinct;
+use arrow::compute::{SortOptions, concat, filter, is_not_null, sort_to_indices};
 use arrow::error::ArrowError;
 use roaring::RoaringBitmap;
 
@@ -11,7 +12,6 @@ use crate::error::{Error, Result};
 
 use super::Members;
 use super::bits::small;
-use super::shard::Profiles;
 
 /// The profiles that have a value, by position, with their values.
 #[derive(Debug, Default)]
@@ -37,30 +37,65 @@ impl Ordered {
         self.parts.append(&mut other.parts);
     }
 
-    /// The first profiles.
-    pub(super) fn first(&self, rank: &Rank, profiles: &Profiles) -> Result<RoaringBitmap> {
-        let n_known: usize = self.parts.iter().map(|(positions, _)| positions.len()).sum();
-        let most = usize::try_from(rank.most.of(n_known as u64)).unwrap_or(usize::MAX);
-        let known = || self.parts.iter().flat_map(|(positions, _)| positions.values().iter().copied());
-        if most >= n_known {
-            let mut first: RoaringBitmap = known().collect();
-            let mut others = RoaringBitmap::new();
-            if most > n_known {
-                others.insert_range(0..small(profiles.n));
-                others -= &first;
+    /// Who comes first of `n` profiles, as far as values tell.
+    pub(super) fn first(&self, rank: &Rank, n: usize) -> Result<First> {
+        let known: Vec<u32> =
+            self.parts.iter().flat_map(|(positions, _)| positions.values().iter().copied()).collect();
+        let most = usize::try_from(rank.most.of(known.len() as u64)).unwrap_or(usize::MAX);
+        if most >= known.len() {
+            let sure: RoaringBitmap = known.iter().copied().collect();
+            let (mut others, left) = (RoaringBitmap::new(), most - known.len());
+            if left > 0 {
+                others.insert_range(0..small(n));
+                others -= &sure;
             }
-            let others = UInt32Array::from_iter_values(others);
-            let keys = profiles.keys.of(&others, &profiles.key_type)?;
-            first.extend(chosen(vec![ascending(keys)], &others, most - n_known)?);
-            return Ok(first);
+            return Ok(First { sure, tied: others, left });
         }
         let values: Vec<&dyn Array> = self.parts.iter().map(|(_, values)| &**values).collect();
+        let (Some(last), false) = (most.checked_sub(1), values.is_empty()) else {
+            return Ok(First::default());
+        };
         let values = concat(&values).map_err(failed)?;
-        let known: UInt32Array = known().map(Some).collect();
-        let keys = profiles.keys.of(&known, &profiles.key_type)?;
         let descending = SortOptions { descending: true, nulls_first: false };
-        let columns = vec![SortColumn { values, options: Some(descending) }, ascending(keys)];
-        Ok(chosen(columns, &known, most)?.into_iter().collect())
+        let order = sort_to_indices(&values, Some(descending), Some(most)).map_err(failed)?;
+        let least = values.slice(order.value(last) as usize, 1);
+        let are_tied = not_distinct(&values, &Scalar::new(least)).map_err(failed)?;
+        let tied: RoaringBitmap = are_tied.values().set_indices().map(|at| known[at]).collect();
+        let sure = order.values().iter().map(|at| known[*at as usize]).collect::<RoaringBitmap>() - &tied;
+        let left = most - usize::try_from(sure.len()).unwrap_or(most);
+        Ok(First { sure, tied, left })
+    }
+}
+
+/// Profiles that come first.
+#[derive(Debug, Default)]
+pub(super) struct First {
+    /// Those who do whatever their keys.
+    sure: RoaringBitmap,
+    /// Those whose values tell nothing, of whom so many come first by their keys.
+    pub(super) tied: RoaringBitmap,
+    left: usize,
+}
+
+impl First {
+    /// Whether keys have to tell who comes first.
+    pub(super) fn is_open(&self) -> bool {
+        self.left > 0 && self.tied.len() > self.left as u64
+    }
+
+    /// All of them, given the keys of the tied ones, where these have to tell.
+    pub(super) fn by_key(self, keys: Option<ArrayRef>) -> Result<RoaringBitmap> {
+        let Self { mut sure, tied, left } = self;
+        match keys {
+            None if left > 0 => sure |= tied,
+            None => {}
+            Some(keys) => {
+                let order = sort_to_indices(&keys, None, Some(left)).map_err(failed)?;
+                let tied: Vec<u32> = tied.into_iter().collect();
+                sure.extend(order.values().iter().map(|at| tied[*at as usize]));
+            }
+        }
+        Ok(sure)
     }
 }
 
@@ -80,16 +115,6 @@ pub(super) fn members(rule: &Rule, found: Vec<Members>, first: &[RoaringBitmap])
         all |= members;
     }
     Ok(all)
-}
-
-fn ascending(values: ArrayRef) -> SortColumn {
-    SortColumn { values, options: Some(SortOptions { descending: false, nulls_first: false }) }
-}
-
-/// The first so many of some positions, in the order of columns.
-fn chosen(columns: Vec<SortColumn>, positions: &UInt32Array, most: usize) -> Result<Vec<u32>> {
-    let order = lexsort_to_indices(&columns, Some(most)).map_err(failed)?;
-    Ok(order.values().iter().map(|at| positions.value(*at as usize)).collect())
 }
 
 fn failed(error: ArrowError) -> Error {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, UInt32Array};
-use arrow::compute::{concat, take};
-use arrow::datatypes::{Int32Type, UInt32Type};
+use arrow::compute::{cast, take};
+use arrow::datatypes::{DataType, Int32Type, UInt32Type};
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::SessionState;
@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use super::bits::small;
 use super::keys::NOBODY;
 use super::parquet::{Files, Piece, SPARSE, Selected};
+use super::reading::joined;
 use super::table::column;
 use super::{LaidOut, Register};
 
@@ -68,11 +69,17 @@ pub(super) enum ByNumber {
 }
 
 impl Registered {
-    /// `None` unless all copies have a register that can be read here.
-    pub(super) async fn open(copies: &[Option<LaidOut>], state: &SessionState) -> Result<Option<Arc<Self>>> {
+    /// `None` unless all copies have a register of these profiles that can be read here.
+    pub(super) async fn open(
+        copies: &[Option<LaidOut>],
+        profiles: &Files,
+        state: &SessionState,
+    ) -> Result<Option<Arc<Self>>> {
         let mut tables = vec![];
         for copy in copies {
-            let Some(Register { scan, starts, .. }) = copy.as_ref().and_then(|copy| copy.register.as_ref())
+            let register = copy.as_ref().and_then(|copy| copy.register.as_ref());
+            let Some(Register { scan, starts, .. }) =
+                register.filter(|register| profiles.are(&register.files))
             else {
                 return Ok(None);
             };
@@ -82,13 +89,12 @@ impl Registered {
             let files = Files::of(scan, &schema, &paths, None, true, state.runtime_env()).await?;
             let Some(mut files) = files else { return Ok(None) };
             files.cut(n_threads);
-            if starts.last() != Some(&files.n_rows()) {
+            if starts.last() != Some(&files.n_rows()) || files.n_rows() != profiles.n_rows() {
                 return Ok(None);
             }
             tables.push(Table { files, starts: starts.clone() });
         }
-        let alike = tables.windows(2).all(|two| two[0].files.n_rows() == two[1].files.n_rows());
-        Ok((!tables.is_empty() && alike).then(|| Arc::new(Self { tables })))
+        Ok((!tables.is_empty()).then(|| Arc::new(Self { tables })))
     }
 
     /// How many profiles there are.
@@ -133,9 +139,7 @@ impl Registered {
             }
         }
         for at in 0..self.tables.len() {
-            let numbers = self.column(at, "number", None, task).await?;
-            let numbers = concat(&numbers.iter().map(|part| &**part).collect::<Vec<_>>());
-            let numbers = numbers.map_err(|error| bug!("numbers of keys: {error}"))?;
+            let numbers = joined(self.column(at, "number", None, task).await?, None, &DataType::Int32)?;
             let numbers = numbers.as_primitive::<Int32Type>().clone();
             let ordinals = match at {
                 0 => ordinals.take(),
@@ -152,6 +156,9 @@ impl Registered {
         let mut rows = Vec::with_capacity(self.n_profiles());
         for part in self.column(at, "row", None, task).await? {
             rows.extend_from_slice(part.as_primitive::<UInt32Type>().values());
+        }
+        if rows.iter().any(|row| *row as usize >= self.n_profiles()) {
+            return Err(bug!("a register names a row that the profile table does not have"));
         }
         Ok(rows)
     }
@@ -327,11 +334,13 @@ async fn values(files: &Files, piece: &Piece, name: &str, wanted: Option<&[u32]>
 
 impl ByNumber {
     fn of(numbers: &[i32], ordinals: impl Iterator<Item = u32>) -> Self {
-        let n = numbers.iter().max().map_or(0, |last| last.cast_unsigned() as usize + 1);
+        let n = numbers.iter().max().and_then(|last| usize::try_from(*last).ok()).map_or(0, |last| last + 1);
         // Numbers without a profile are those of events that have none.
         let mut by_number = vec![NOBODY; n];
         for (number, ordinal) in numbers.iter().zip(ordinals) {
-            by_number[number.cast_unsigned() as usize] = ordinal;
+            if let Some(slot) = by_number.get_mut(number.cast_unsigned() as usize) {
+                *slot = ordinal;
+            }
         }
         Self::Ordinals(by_number)
     }
@@ -394,12 +403,13 @@ impl Places {
         (tables + self.positions.as_ref().map_or(0, Vec::len)) * size_of::<u32>()
     }
 
-    /// The keys of some profiles, whose ordinals ascend, or of all; in no particular form.
+    /// The keys of some profiles, whose ordinals ascend, or of all, as the profile table has them.
     pub(super) async fn keys(
         &self,
         ordinals: Option<Vec<u32>>,
+        key_type: &DataType,
         task: &Arc<TaskContext>,
-    ) -> Result<Vec<ArrayRef>> {
+    ) -> Result<ArrayRef> {
         let wanted = match (ordinals, &self.positions) {
             (Some(ordinals), Some(positions)) => {
                 Some(ordinals.iter().map(|ordinal| positions[*ordinal as usize]).collect())
@@ -407,6 +417,8 @@ impl Places {
             (None, Some(positions)) => Some(positions.clone()),
             (ordinals, None) => ordinals,
         };
-        self.registered.column(0, "key", wanted.map(Arc::new), task).await
+        let keys =
+            joined(self.registered.column(0, "key", wanted.map(Arc::new), task).await?, None, key_type)?;
+        cast(&keys, key_type).map_err(|error| bug!("keys of a register: {error}"))
     }
 }

@@ -107,13 +107,13 @@ impl Prepared {
             None => run.all_at_once(n_threads, first).await?,
         };
         let profiles = run.everyone.profiles(&run.task).await?;
-        let mut members = self.members(found.members, &found.ordered, profiles)?;
-        let keys = run.everyone.keys(&mut members, &run.task).await?;
+        let mut members = self.members(found.members, &found.ordered, profiles, &run.task).await?;
+        let (keys, memory) = run.everyone.keys(&mut members, &run.task).await?;
         Ok(Outcome {
             profiles: Arc::clone(profiles),
             keys,
             members,
-            _memory: found.memory,
+            _memory: found.memory.into_iter().chain([memory]).collect(),
             null_keys: profiles.null_keys,
             events: found.read.events,
             orphans: orphans.then_some(found.read.orphans),
@@ -122,15 +122,21 @@ impl Prepared {
     }
 
     /// The members of rules, given those of their trees.
-    fn members(
+    async fn members(
         &self,
         found: Vec<Members>,
         ordered: &[Ordered],
         profiles: &Profiles,
+        task: &Arc<TaskContext>,
     ) -> Result<Vec<(usize, Members)>> {
         let (mut first, nobody) = (vec![], Ordered::default());
         for (at, rank) in self.evaluation.ranks.iter().enumerate() {
-            first.push(ordered.get(at).unwrap_or(&nobody).first(rank, profiles)?);
+            let of_rank = ordered.get(at).unwrap_or(&nobody).first(rank, profiles.n)?;
+            let keys = match of_rank.is_open() {
+                true => Some(profiles.keys_of(of_rank.tied.iter().collect(), task).await?),
+                false => None,
+            };
+            first.push(of_rank.by_key(keys)?);
         }
         let (mut found, mut members) = (found.into_iter(), vec![]);
         for rule in &self.evaluation.rules {

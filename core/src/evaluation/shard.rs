@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
+use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use hashbrown::HashMap;
 
@@ -23,7 +24,7 @@ use super::scatter::PROFILES;
 pub(super) struct Profiles {
     /// How many there are.
     pub(super) n: usize,
-    /// Their keys, by ordinal; none where they are found by number and nobody has asked for their keys.
+    /// Their keys, by ordinal; none where they are found by number.
     pub(super) keys: Kept,
     /// Whom numbers stand for, where events have these instead of keys.
     pub(super) places: Option<Places>,
@@ -46,6 +47,14 @@ impl Profiles {
     /// The keys, by ordinal, as the profile table has them.
     pub(super) fn array(&self) -> Result<ArrayRef> {
         self.keys.array(&self.key_type)
+    }
+
+    /// The keys of some, whose positions ascend.
+    pub(super) async fn keys_of(&self, positions: Vec<u32>, task: &Arc<TaskContext>) -> Result<ArrayRef> {
+        match &self.places {
+            None => self.keys.of(&positions.into(), &self.key_type),
+            Some(places) => places.keys(Some(positions), &self.key_type, task).await,
+        }
     }
 
     pub(super) fn n_shards(&self) -> usize {

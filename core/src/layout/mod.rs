@@ -172,7 +172,7 @@ impl Layouts {
         let is_current = present.is_ok_and(|present| held.files == present);
         let mut layout = Layout::new(&log, &known, buckets, source)?;
         if let Some(register) = held.profiles
-            && register.is_current(source, state).await
+            && register.is_current(&log, source, state).await
         {
             layout.registered = Registered::new(&log, &register, source);
         }
@@ -217,7 +217,7 @@ impl Layouts {
         sources.keys.extend(written.iter().filter_map(|(at, bucket)| Some((*at, bucket.keys.clone()?))));
         let is_registered = change == Change::Current
             && match &sources.profiles {
-                Some(register) => register.is_current(source, state).await,
+                Some(register) => register.is_current(&log, source, state).await,
                 None => false,
             };
         if !is_registered {

@@ -20,6 +20,7 @@ use object_store::path::Path;
 use url::{Position, Url};
 
 use crate::error::Result;
+use crate::source;
 
 use super::Source;
 use super::log::{File, Log, State};
@@ -55,6 +56,8 @@ pub struct Registered {
     pub schema: SchemaRef,
     /// Where the profiles of each bucket begin, and where the last one's end.
     pub starts: Vec<usize>,
+    /// The profile table's files.
+    pub files: Vec<source::File>,
     store_url: ObjectStoreUrl,
     path: Path,
     size: u64,
@@ -65,6 +68,7 @@ impl Registered {
         Some(Self {
             schema: register::schema(&register::key_type(source)?),
             starts: register.starts.clone(),
+            files: register.files.clone(),
             store_url: store_url(log).ok()?,
             path: log.path(&register.path),
             size: register.size,

@@ -20,6 +20,7 @@ use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties}
 use datafusion::parquet::schema::types::ColumnPath;
 use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt;
+use object_store::ObjectStoreExt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -43,7 +44,7 @@ const AT_ONCE: usize = 1 << 7;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Register {
     /// The profile table's files.
-    files: Vec<source::File>,
+    pub(super) files: Vec<source::File>,
     /// Its declaration, digested, and its key.
     table: String,
     key: String,
@@ -73,10 +74,14 @@ pub(super) fn key_type(source: &Source<'_>) -> Option<DataType> {
 }
 
 impl Register {
-    /// Whether the profile table is as it was when its profiles were registered.
-    pub(super) async fn is_current(&self, source: &Source<'_>, state: &SessionState) -> bool {
+    /// Whether it is there, and the profile table is as it was when its profiles were registered.
+    pub(super) async fn is_current(&self, log: &Log, source: &Source<'_>, state: &SessionState) -> bool {
         let Some(Profiles { table, key, .. }) = source.profiles else { return false };
         if self.table != declaration(table) || self.key != key {
+            return false;
+        }
+        let there = log.store.head(&log.path(&self.path)).await;
+        if !there.is_ok_and(|there| there.size == self.size) {
             return false;
         }
         source::files(table, state).await.is_ok_and(|present| self.files == present)
