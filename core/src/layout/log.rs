@@ -190,7 +190,7 @@ impl Log {
 
     /// The newest version, for who only reads it.
     pub(super) async fn glance(&self) -> Result<Arc<State>> {
-        let Some(commit) = self.commit().await else { return self.load().await };
+        let Some(commit) = self.commit().await? else { return Ok(Arc::default()) };
         let mut noted = self.noted.lock().await;
         if let Some((known, state)) = noted.as_ref()
             && *known == commit

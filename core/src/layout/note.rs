@@ -55,11 +55,11 @@ impl Commit {
 }
 
 impl Log {
-    /// The newest commit; none if there is none that can be found.
-    pub(super) async fn commit(&self) -> Option<Commit> {
-        let files: Vec<ObjectMeta> =
-            self.store.list(Some(&self.path("_delta_log"))).try_collect().await.ok()?;
-        files.iter().filter_map(Commit::new).max_by_key(|commit| commit.version)
+    /// The newest commit; none if there is no table.
+    pub(super) async fn commit(&self) -> Result<Option<Commit>> {
+        let files = self.store.list(Some(&self.path("_delta_log"))).try_collect::<Vec<ObjectMeta>>().await;
+        let files = files.map_err(from_object_store)?;
+        Ok(files.iter().filter_map(Commit::new).max_by_key(|commit| commit.version))
     }
 
     /// What is noted of a commit, without its log.
@@ -86,7 +86,8 @@ impl Log {
 
     /// Notes what a version holds. It stands without the note.
     pub(super) async fn note(&self, state: &Arc<State>) -> Result<()> {
-        let Some(commit) = self.commit().await.filter(|commit| state.version == Some(commit.version)) else {
+        let newest = self.commit().await?;
+        let Some(commit) = newest.filter(|commit| state.version == Some(commit.version)) else {
             return Ok(());
         };
         let State { definition, schema, held, files, is_foreign, .. } = state.as_ref();
