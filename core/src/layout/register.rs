@@ -31,7 +31,7 @@ use super::beside::{self, REGISTERS, Writer};
 use super::bucket::bucket_of;
 use super::log::{Log, declaration};
 use super::numbers::Numbers;
-use super::{Profiles, Source};
+use super::{Profiles, Source, sort};
 
 /// Small enough that several threads share a register, and that memory is used again for the next.
 const ROW_GROUP: usize = 1 << 15;
@@ -100,7 +100,8 @@ impl Register {
         let Some(plan) = source::in_order(profiles.table, &files, profiles.key, state).await? else {
             return Ok(None);
         };
-        let memory = MemoryConsumer::new("register of profiles").register(&state.runtime_env().memory_pool);
+        let runtime = sort::runtime(state)?;
+        let memory = MemoryConsumer::new("register of profiles").register(&runtime.memory_pool);
         let mut dealt: Vec<Dealt> = (0..buckets).map(|_| Dealt::default()).collect();
         let mut rows = 0_u32;
         let mut batches = execute_stream(plan, state.task_ctx())?;

@@ -31,7 +31,8 @@ use super::{MANY_FILES, Writer, beside, read, scatter};
 /// What laying out may take where the session has no limit of its own.
 const MEMORY: usize = 1 << 30;
 
-/// The session's runtime, with a limit of memory in any case: sorting takes all that it gets.
+/// The session's runtime, with a limit of memory in any case: sorting takes all that it gets, and registering profiles as much
+/// as they need.
 pub(super) fn runtime(state: &SessionState) -> Result<Arc<RuntimeEnv>> {
     let runtime = state.runtime_env();
     if matches!(runtime.memory_pool.memory_limit(), MemoryLimit::Finite(_)) {
