@@ -34,7 +34,7 @@ pub(super) struct ProfileReader {
     pub(super) deciding: Vec<Vec<String>>,
     /// The key, unless rows tell profiles apart, and the columns that are kept.
     pub(super) others: Vec<Vec<String>>,
-    /// The number of profiles, if they are told apart by their rows.
+    /// The register by which profiles are found, if their rows tell them apart.
     pub(super) registered: Option<Arc<Registered>>,
     /// The columns of the table.
     pub(super) schema: SchemaRef,
