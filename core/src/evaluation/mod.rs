@@ -194,7 +194,7 @@ impl Members {
 impl Outcome {
     /// How many profiles there are.
     pub fn n_profiles(&self) -> usize {
-        self.profiles.n
+        self.profiles.len()
     }
 
     /// The keys by the positions that members have.

@@ -119,7 +119,7 @@ impl Prepared {
             buckets: None,
             suspects: None,
         };
-        Ok(ProfileScan { n_profiles, reader: Arc::new(reader), key_type: self.program.store.key_type() })
+        Ok(ProfileScan { n_profiles, reader, key_type: self.program.store.key_type() })
     }
 }
 
@@ -134,7 +134,7 @@ pub(super) fn in_common(copies: &[Option<LaidOut>]) -> Option<Buckets> {
 /// A profile table about to be read.
 pub(super) struct ProfileScan {
     n_profiles: Option<usize>,
-    reader: Arc<ProfileReader>,
+    reader: ProfileReader,
     key_type: DataType,
 }
 
@@ -145,18 +145,18 @@ impl ProfileScan {
     }
 
     /// Profiles are read in the order of the table as one shard, or a shard a bucket; all, or those alone that may be wanted.
-    pub(super) fn wanting(self, buckets: Option<Buckets>, suspects: Option<Suspects>) -> Result<Self> {
-        let mut reader = Arc::into_inner(self.reader).ok_or_else(|| bug!("profiles are being read"))?;
+    pub(super) fn wanting(mut self, buckets: Option<Buckets>, suspects: Option<Suspects>) -> Self {
+        let reader = &mut self.reader;
         // Nobody asks about rows without a key.
         let has_keys = reader.registered.is_some() || reader.rows.all_have(&reader.key);
         reader.suspects = suspects.filter(|suspects| !suspects.are_computed() || has_keys);
         reader.buckets = buckets;
-        Ok(Self { reader: Arc::new(reader), ..self })
+        self
     }
 
     /// Reads the profiles: all, or those with one of the `wanted` keys, with their ordinals by the positions of these.
     async fn read(
-        &self,
+        self: &Arc<Self>,
         task: &Arc<TaskContext>,
         wanted: Option<Arc<Keys>>,
     ) -> Result<(Arc<Profiles>, Vec<u32>)> {
@@ -172,10 +172,10 @@ impl ProfileScan {
         };
         let (mut set, next) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
         for _ in 0..n_threads.max(1) {
-            let (reader, wanted, next) = (Arc::clone(&self.reader), wanted.clone(), Arc::clone(&next));
+            let (scan, wanted, next) = (Arc::clone(self), wanted.clone(), Arc::clone(&next));
             let (memory, task) = (memory.new_empty(), Arc::clone(task));
             set.spawn(async move {
-                let mut reading = reader.begin(wanted.as_deref(), memory, &task)?;
+                let mut reading = scan.reader.begin(wanted.as_deref(), memory, &task)?;
                 loop {
                     let at = next.fetch_add(1, Relaxed);
                     if at >= n_parts {
@@ -209,18 +209,16 @@ impl ProfileScan {
             let rows = (n_parts > 0).then(|| joined(std::mem::take(&mut keys), None, &DataType::UInt32));
             let rows = rows.transpose()?;
             let rows = rows.as_ref().map(|rows| &rows.as_primitive::<UInt32Type>().values()[..]);
-            let mut found = registered.places(rows, task).await?;
-            order = Order::Rows(UInt32Array::from(std::mem::take(&mut found.order)));
-            starts = Some(found.starts.clone());
-            by_number = Some(found);
+            let (found, of_profiles, of_shards) = registered.places(rows, task).await?;
+            (by_number, order, starts) =
+                (Some(found), Order::Rows(UInt32Array::from(of_profiles)), Some(of_shards));
         } else if let Some(of) = self.reader.buckets {
             let (own, of_buckets) = by_bucket(&buckets, of.n)?;
             keys = in_order(&keys, &own, &form, n_threads)?;
             (order, starts) = (Order::Places(own), Some(of_buckets));
         }
         let keys = Kept::together(keys, &form, n_threads)?;
-        let n = by_number.as_ref().map_or(keys.len(), |found| found.n);
-        let starts = starts.unwrap_or_else(|| vec![0, n]);
+        let starts = starts.unwrap_or_else(|| vec![0, keys.len()]);
         let whole = |parts: Vec<ArrayRef>, none: &DataType| order.of(parts, none);
         let mut of_subject = vec![];
         for parts in classes {
@@ -244,7 +242,6 @@ impl ProfileScan {
         let (table, key) = (self.reader.table.clone(), self.reader.key.clone());
         let key_type = self.key_type.clone();
         let profiles = Arc::new(Profiles {
-            n,
             keys,
             places: by_number,
             starts,
@@ -290,7 +287,7 @@ const TELLING: u64 = 1 << 16;
 
 /// The profiles of a run: read before all events, or when too many of these wait for them, or after all.
 pub(super) struct Everyone {
-    scan: ProfileScan,
+    scan: Arc<ProfileScan>,
     all: OnceCell<Arc<Profiles>>,
     first: OnceCell<Arc<Shard>>,
     /// How many events wait, and how many may.
@@ -302,7 +299,7 @@ impl Everyone {
     pub(super) fn new(scan: ProfileScan) -> Self {
         let (all, first, n_pending) = (OnceCell::new(), OnceCell::new(), AtomicUsize::new(0));
         let most = scan.n_profiles.unwrap_or(pending::MOST);
-        Self { scan, all, first, n_pending, most }
+        Self { scan: Arc::new(scan), all, first, n_pending, most }
     }
 
     /// More events wait for the profiles to be read; says whether they should not, since they are too many or will be, as
@@ -339,9 +336,9 @@ impl Everyone {
         let n_members: u64 = own.iter().map(|members| members.len()).sum();
         let mut wanted = None;
         // Many rules have most profiles among their members, and then those are as well where they are.
-        if n_members <= profiles.n as u64 {
+        if n_members <= profiles.len() as u64 {
             let all = own.iter().fold(RoaringBitmap::new(), |all, own| all | &**own);
-            let mut place_of = vec![NOBODY; profiles.n];
+            let mut place_of = vec![NOBODY; profiles.len()];
             all.iter().zip(0..).for_each(|(member, place)| place_of[member as usize] = place);
             for members in own {
                 *members = members.iter().map(|member| place_of[member as usize]).collect();
@@ -386,7 +383,6 @@ impl Everyone {
         memory.try_grow(keys.memory())?;
         let reader = &self.scan.reader;
         Ok(Arc::new(Profiles {
-            n: keys.len(),
             starts: vec![0, keys.len()],
             keys,
             places: None,

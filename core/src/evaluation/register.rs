@@ -37,12 +37,6 @@ struct Table {
 /// What numbers stand for in one run.
 #[derive(Debug)]
 pub(super) struct Places {
-    /// How many profiles are looked at.
-    pub(super) n: usize,
-    /// Where each shard begins among these, and where the last one ends.
-    pub(super) starts: Vec<usize>,
-    /// By ordinal, where the profile's row is among those that were read; empty if none were.
-    pub(super) order: Vec<u32>,
     /// By ordinal, the profile's position in the register, unless that is the same.
     positions: Option<Vec<u32>>,
     /// By event table.
@@ -103,12 +97,13 @@ impl Registered {
     }
 
     /// What numbers stand for where the given rows of the profile table, in their order, were read and no other profile is
-    /// wanted; `None` if all are, and no row was read.
+    /// wanted; `None` if all are, and no row was read. Then, by ordinal, which of the rows is the profile's, and where each
+    /// shard begins and the last one ends.
     pub(super) async fn places(
         self: &Arc<Self>,
         rows: Option<&[u32]>,
         task: &Arc<TaskContext>,
-    ) -> Result<Places> {
+    ) -> Result<(Places, Vec<u32>, Vec<usize>)> {
         let n_all = self.n_profiles();
         let bounds = &self.tables[0].starts;
         let own_rows = match rows.is_some() || self.tables.len() > 1 {
@@ -147,8 +142,7 @@ impl Registered {
             };
             tables.push(Numbered { numbers, ordinals });
         }
-        let n = starts.last().copied().unwrap_or_default();
-        Ok(Places { n, starts, order, positions, tables, registered: Arc::clone(self) })
+        Ok((Places { positions, tables, registered: Arc::clone(self) }, order, starts))
     }
 
     /// The rows of the profile table, by position.

@@ -90,7 +90,7 @@ impl Prepared {
         let suspects = few.then(|| Suspects::new(&self.evaluation)).flatten();
         // After the events nobody asks about profiles without any.
         let suspects = suspects.filter(|suspects| !first.is_events() || !suspects.are_computed());
-        let everyone = Everyone::new(profiles.wanting(buckets, suspects)?);
+        let everyone = Everyone::new(profiles.wanting(buckets, suspects));
         let evaluation = Arc::clone(&self.evaluation);
         let counted = evaluation.rules.iter().flat_map(|rule| {
             let is_counted =
@@ -131,7 +131,7 @@ impl Prepared {
     ) -> Result<Vec<(usize, Members)>> {
         let (mut first, nobody) = (vec![], Ordered::default());
         for (at, rank) in self.evaluation.ranks.iter().enumerate() {
-            let of_rank = ordered.get(at).unwrap_or(&nobody).first(rank, profiles.n)?;
+            let of_rank = ordered.get(at).unwrap_or(&nobody).first(rank, profiles.len())?;
             let keys = match of_rank.is_open() {
                 true => Some(profiles.keys_of(of_rank.tied.iter().collect(), task).await?),
                 false => None,

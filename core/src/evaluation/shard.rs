@@ -22,8 +22,6 @@ use super::scatter::PROFILES;
 /// The profiles of a store that are looked at, shard by shard, and what is known of them.
 #[derive(Debug)]
 pub(super) struct Profiles {
-    /// How many there are.
-    pub(super) n: usize,
     /// Their keys, by ordinal; none where they are found by number.
     pub(super) keys: Kept,
     /// Whom numbers stand for, where events have these instead of keys.
@@ -57,6 +55,11 @@ impl Profiles {
         }
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.starts.last().copied().unwrap_or_default()
+    }
+
     pub(super) fn n_shards(&self) -> usize {
         self.starts.len() - 1
     }
@@ -85,7 +88,7 @@ impl Profiles {
 
     /// All profiles as one shard in which no key is looked up.
     pub(super) fn whole(self: &Arc<Self>) -> Shard {
-        Shard { first: 0, n: self.n, find: Find::Nobody, profiles: Arc::clone(self), _memory: None }
+        Shard { first: 0, n: self.len(), find: Find::Nobody, profiles: Arc::clone(self), _memory: None }
     }
 
     /// What is said of keys that stand twice: the same, whoever has met one.

@@ -82,15 +82,8 @@ impl Unfinished {
                 return false;
             }
         }
-        match &bucket.keys {
-            Some(keys) => {
-                let path = Path::parse(format!("{}/{keys}", self.log));
-                match path {
-                    Ok(path) => self.store.head(&path).await.is_ok(),
-                    Err(_) => false,
-                }
-            }
-            None => true,
-        }
+        let Some(keys) = &bucket.keys else { return true };
+        let Ok(path) = Path::parse(format!("{}/{keys}", self.log)) else { return false };
+        self.store.head(&path).await.is_ok()
     }
 }
