@@ -121,13 +121,18 @@ def make(name, profiles, events):
             "datafusion": DataFusion, "polars": Polars}[name](profiles, events)
 
 
-def statement(seg, name):
-    """the text of a workload for an engine, or None where that engine has no way to state it"""
+def statement(seg, name, known=False):
+    """the text of a workload for an engine, or None where that engine has no way to state it; with `known` the ids of
+    events are looked for among the profiles, as coterie does"""
+    if name in ("polars", "duckdb_behavioral"):
+        text = seg.get(name)
+    else:
+        text = seg.get(name, seg.get("sql"))
+    if text is None or not known:
+        return text
     if name == "polars":
-        return seg.get("polars")
-    if name == "duckdb_behavioral":
-        return seg.get("duckdb_behavioral")
-    return seg.get(name, seg.get("sql"))
+        return f"({text.strip()}).join(p.select('profile_id'), on='profile_id', how='semi')"
+    return f"SELECT profile_id FROM ({text}) AS found WHERE profile_id IN (SELECT profile_id FROM {{profiles}})"
 
 
 # ------------------------------------------------------------------------------------------------

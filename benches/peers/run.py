@@ -4,6 +4,7 @@
     run.py --data /data/M --engines duckdb,clickhouse,datafusion,polars --repeats 3 --out m.json --md m.md
     run.py --data /data/M --engines duckdb,coterie --workloads w04,w11 ...      # needs COTERIE_BIN
     run.py --data /data/M --engines duckdb,coterie --warehouse /data/M/warehouse # coterie on its laid-out copy
+    run.py --data /data/M --engines duckdb,coterie --known                       # the peers look for profiles, too
 
 Every measurement is a fresh process held to BENCH_THREADS (2) threads and CPUs. The engines take turns
 (A B C A B C ...), so drift of the machine falls on all of them alike. Reported for each engine and workload:
@@ -43,7 +44,7 @@ def load_segments(path):
 
 def worker(a):
     seg = next(s for s in load_segments(a.segments) if s["id"] == a.workloads)
-    text = engines.statement(seg, a.worker)
+    text = engines.statement(seg, a.worker, a.known)
     __import__({"duckdb_behavioral": "duckdb", "clickhouse": "chdb"}.get(a.worker, a.worker))
     import pyarrow  # noqa: F401
     t0 = time.perf_counter()
@@ -82,7 +83,7 @@ def run_one(a, engine, seg, profiles, events):
     if engines.statement(seg, engine) is None:
         return dict(error="not stated")
     cmd = [sys.executable, os.path.abspath(__file__), "--worker", engine, "--segments", a.segments,
-           "--workloads", seg["id"], "--profiles", profiles, "--events", events]
+           "--workloads", seg["id"], "--profiles", profiles, "--events", events] + ["--known"] * a.known
     t0 = time.perf_counter()
     try:
         r = subprocess.run(cmd, env=env, capture_output=True, text=True, timeout=a.timeout, preexec_fn=pre)
@@ -105,6 +106,7 @@ def main():
     ap.add_argument("--segments", default=os.path.join(HERE, "segments.yaml"))
     ap.add_argument("--engines", default="duckdb,clickhouse,datafusion,polars")
     ap.add_argument("--workloads", default="all")
+    ap.add_argument("--known", action="store_true", help="the peers, too, leave out ids that no profile has")
     ap.add_argument("--repeats", type=int, default=3)
     ap.add_argument("--timeout", type=float, default=600)
     ap.add_argument("--out")

@@ -118,14 +118,12 @@ impl<'a> Diff<'a> {
         Ok(())
     }
 
-    /// Walks over members after the last stored row, so many at most. False when none are left.
-    pub(super) fn rest(&mut self, most: usize, sink: &mut impl Sink) -> bool {
-        let end = self.members.len().min(self.next.saturating_add(most));
-        while self.next < end {
-            self.enter(self.members[self.next], sink);
-            self.next += 1;
-        }
-        self.next < self.members.len()
+    /// The places of the members after the last stored row, all of which enter.
+    pub(super) fn rest(&mut self) -> &[u32] {
+        let rest = &self.members[self.next..];
+        self.next = self.members.len();
+        self.change.entered += rest.len() as u64;
+        rest
     }
 
     /// The counts of all that was walked over, and the rows of those who are no members.

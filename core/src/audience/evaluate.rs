@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow::array::new_empty_array;
 use chrono::{DateTime, SecondsFormat, Utc};
 use deltalake_core::kernel::{Action, Add, Remove};
 use futures::stream::TryStreamExt;
@@ -126,7 +125,7 @@ impl Evaluator {
                 diff.stored(&Stored::new(&batch)?, &mut Nowhere)?;
             }
         }
-        diff.rest(usize::MAX, &mut Nowhere);
+        diff.rest();
         Ok(diff.finish().0)
     }
 
@@ -149,13 +148,8 @@ impl Evaluator {
                 writer.write(&rows.take(&stored.keys, population)?).await.map_err(Fault::Run)?;
             }
         }
-        let none_stored = new_empty_array(self.layout.key_type());
-        loop {
-            let more = diff.rest(BATCH, &mut rows);
-            writer.write(&rows.take(&none_stored, population)?).await.map_err(Fault::Run)?;
-            if !more {
-                break;
-            }
+        for places in diff.rest().chunks(BATCH) {
+            writer.enter(population, places, self.as_of).await.map_err(Fault::Run)?;
         }
         let (change, exited) = diff.finish();
         let mark = Mark {

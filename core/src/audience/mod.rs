@@ -25,8 +25,10 @@
 //!
 //! This module does not know what a rule is, nor who evaluated it.
 
+mod columns;
 mod diff;
 mod evaluate;
+mod file;
 mod history;
 mod layout;
 mod log;
@@ -97,11 +99,7 @@ impl Audiences {
         let mut prepared: Vec<Prepared> = run.members.iter().map(|_| Prepared::default()).collect();
         for _ in 0..ATTEMPTS {
             let state = self.log.load().await?;
-            let mut ready = self.prepare(&evaluator, run, &state, &mut prepared).await;
-            if ready.is_ok() {
-                ready = self.sync(&prepared).await;
-            }
-            if let Err(e) = ready {
+            if let Err(e) = self.prepare(&evaluator, run, &state, &mut prepared).await {
                 for file in prepared.iter().filter_map(Prepared::file) {
                     self.discard(file).await;
                 }
@@ -235,7 +233,8 @@ impl Audiences {
         })
     }
 
-    /// Brings what is prepared up to `state`: all of it the first time, then what other writers have changed.
+    /// Brings what is prepared up to `state`: all of it the first time, then what other writers have changed. The disk
+    /// has all files in the end, and keeps them while others are being written.
     async fn prepare(
         &self,
         evaluator: &Evaluator,
@@ -253,7 +252,7 @@ impl Audiences {
                 stale.push((at, segment.clone(), members.clone(), before));
             }
         }
-        let mut anew = iter(stale)
+        let written = iter(stale)
             .map(|(at, segment, members, before)| {
                 let evaluator = evaluator.clone();
                 async move {
@@ -269,22 +268,19 @@ impl Audiences {
                 }
             })
             .buffer_unordered(at_once());
-        while let Some((at, next)) = anew.try_next().await? {
-            prepared[at] = next;
-        }
-        Ok(())
-    }
-
-    /// Has the disk keep the files that were written. By the time all of them are, it has most.
-    async fn sync(&self, prepared: &[Prepared]) -> Result<()> {
-        let files: Vec<String> = prepared.iter().filter_map(Prepared::file).map(str::to_owned).collect();
-        let mut synced = iter(files)
-            .map(|file| {
-                let layout = Arc::clone(&self.layout);
-                async move { write::sync(&layout, &file).await }
+        let mut kept = written
+            .map_ok(|(at, next)| async move {
+                let synced = match next.file() {
+                    Some(file) => write::sync(&self.layout, file).await,
+                    None => Ok(()),
+                };
+                Ok((at, next, synced))
             })
-            .buffer_unordered(SYNCED_AT_ONCE);
-        while synced.try_next().await?.is_some() {}
+            .try_buffer_unordered(SYNCED_AT_ONCE);
+        while let Some((at, next, synced)) = kept.try_next().await? {
+            prepared[at] = next;
+            synced?;
+        }
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Writes the data file of one audience, row group by row group.
+//! Writes the data file of one audience, and what the log says about it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,27 +11,19 @@ use arrow::compute::{interleave, max, min, take};
 use arrow::datatypes::{DataType, SchemaRef, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
-use datafusion::parquet::arrow::AsyncArrowWriter;
-use datafusion::parquet::arrow::arrow_writer::ArrowWriterOptions;
-use datafusion::parquet::basic::{Compression, Encoding, ZstdLevel};
-use datafusion::parquet::file::properties::WriterProperties;
-use datafusion::parquet::schema::types::ColumnPath;
 use deltalake_core::kernel::Add;
 use object_store::ObjectStore;
 use object_store::buffered::BufWriter;
 use serde_json::{Map, Value, json};
+use tokio::io::AsyncWriteExt;
 
+use super::columns::Constant;
 use super::diff::{Key, Row, Sink};
+use super::file::{File, LONGEST_BOUND};
 use super::layout::{EXITED, Layout, REALIZED, SEGMENT, column, new_file};
 use super::log::Mark;
 use super::population::arrow;
 use crate::error::Result;
-
-/// Small enough that a query uses every core on one audience, large enough to compress well.
-const ROW_GROUP: usize = 1 << 18;
-
-/// Longer keys are left out of a file's bounds in the log.
-const LONGEST_BOUND: usize = 64;
 
 /// Rows of the audience to come, until there are enough for a batch.
 pub(super) struct Rows {
@@ -94,7 +86,8 @@ pub(super) struct Writer {
     layout: Arc<Layout>,
     segment: String,
     path: String,
-    file: AsyncArrowWriter<BufWriter>,
+    target: BufWriter,
+    file: File,
     bounds: Bounds,
 }
 
@@ -102,34 +95,35 @@ impl Writer {
     pub(super) fn new(layout: Arc<Layout>, store: Arc<dyn ObjectStore>, segment: &str) -> Result<Self> {
         let path = new_file(segment);
         let target = BufWriter::new(store, layout.full_path(&path)?);
-        let key = ColumnPath::from(layout.key.name().as_str());
-        let level = ZstdLevel::try_new(1).map_err(|e| layout.failed("write", e))?;
-        let mut properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(level))
-            .set_max_row_group_row_count(Some(ROW_GROUP))
-            // No key comes twice.
-            .set_column_dictionary_enabled(key.clone(), false)
-            .set_created_by(concat!("coterie ", env!("CARGO_PKG_VERSION")).to_owned());
-        if let Some(encoding) = encoding(layout.key_type()) {
-            properties = properties.set_column_encoding(key, encoding);
-        }
-        let properties = properties.build();
-        // The arrow schema holds views, which older readers do not know and which the log's schema makes needless.
-        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        let file = AsyncArrowWriter::try_new_with_options(target, layout.row_schema.clone(), options)
-            .map_err(|e| layout.failed("write", e))?;
-        Ok(Self { layout, segment: segment.to_owned(), path, file, bounds: Bounds::default() })
+        let file = File::new(layout.row_schema.clone()).map_err(|e| layout.failed("write", e))?;
+        Ok(Self { layout, segment: segment.to_owned(), path, target, file, bounds: Bounds::default() })
     }
 
     pub(super) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         self.bounds.add(batch);
-        self.file.write(batch).await.map_err(|e| self.layout.failed("write", e))
+        self.file.write(batch).map_err(|e| self.layout.failed("write", e))?;
+        self.hand_over().await
+    }
+
+    /// Adds the rows of those who become members now: the keys at these places of the population.
+    pub(super) async fn enter(
+        &mut self,
+        population: &ArrayRef,
+        places: &[u32],
+        as_of: DateTime<Utc>,
+    ) -> Result<()> {
+        self.bounds.enter(population, places, as_of.timestamp_micros());
+        let now = Constant::Number(as_of.timestamp_micros());
+        let values = [Constant::Text(REALIZED), now, now, Constant::Null];
+        self.file.repeat(population, places, &values).map_err(|e| self.layout.failed("write", e))?;
+        self.hand_over().await
     }
 
     /// Completes the file, up to [`sync`], and says how the log is to name it.
     pub(super) async fn finish(mut self, mark: &Mark) -> Result<Add> {
-        self.file.finish().await.map_err(|e| self.layout.failed("write", e))?;
-        let size = self.file.bytes_written();
+        let size = self.file.finish().map_err(|e| self.layout.failed("write", e))?;
+        self.hand_over().await?;
+        self.target.shutdown().await.map_err(|e| self.layout.failed("write", e))?;
         Ok(Add {
             stats: Some(self.bounds.stats(&self.layout).to_string()),
             path: self.path,
@@ -144,17 +138,11 @@ impl Writer {
             clustering_provider: None,
         })
     }
-}
 
-/// How keys are written, which come in their order: as what differs from the one before. Without what repeats, compressing
-/// them takes a third of the time.
-fn encoding(key: &DataType) -> Option<Encoding> {
-    match key {
-        DataType::Utf8View | DataType::BinaryView => Some(Encoding::DELTA_BYTE_ARRAY),
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Date32 => {
-            Some(Encoding::DELTA_BINARY_PACKED)
-        }
-        _ => None,
+    /// Has the store take what is complete of the file.
+    async fn hand_over(&mut self) -> Result<()> {
+        let complete = self.file.take();
+        self.target.put(complete).await.map_err(|e| self.layout.failed("write", e))
     }
 }
 
@@ -200,13 +188,29 @@ impl Bounds {
         let keys = batch.column(column::KEY);
         self.first_key.get_or_insert_with(|| keys.slice(0, 1));
         self.last_key = Some(keys.slice(rows - 1, 1));
-        for (bounds, at) in self.instants.iter_mut().zip(INSTANTS) {
-            let values = batch.column(at).as_primitive::<TimestampMicrosecondType>();
+        for (at, column) in INSTANTS.into_iter().enumerate() {
+            let values = batch.column(column).as_primitive::<TimestampMicrosecondType>();
             if let (Some(low), Some(high)) = (min(values), max(values)) {
-                let (so_far_low, so_far_high) = bounds.unwrap_or((low, high));
-                *bounds = Some((low.min(so_far_low), high.max(so_far_high)));
+                self.instants(at, low, high);
             }
         }
+    }
+
+    fn enter(&mut self, population: &ArrayRef, places: &[u32], as_of: i64) {
+        let [Some(&first), Some(&last)] = [places.first(), places.last()] else { return };
+        self.rows += places.len();
+        self.realized += places.len();
+        self.never_exited += places.len();
+        self.first_key.get_or_insert_with(|| population.slice(first as usize, 1));
+        self.last_key = Some(population.slice(last as usize, 1));
+        for at in [0, 1] {
+            self.instants(at, as_of, as_of);
+        }
+    }
+
+    fn instants(&mut self, at: usize, low: i64, high: i64) {
+        let (so_far_low, so_far_high) = self.instants[at].unwrap_or((low, high));
+        self.instants[at] = Some((low.min(so_far_low), high.max(so_far_high)));
     }
 
     fn stats(&self, layout: &Layout) -> Value {
