@@ -122,13 +122,13 @@ def make(name, profiles, events):
 
 
 def statement(seg, name, known=False):
-    """the text of a workload for an engine, or None where that engine has no way to state it; with `known` the ids of
-    events are looked for among the profiles, as coterie does"""
+    """the text of a workload for an engine, or None where that engine has no way to state it; with `known` ids that
+    come from events alone are looked for among the profiles, as coterie does"""
     if name in ("polars", "duckdb_behavioral"):
         text = seg.get(name)
     else:
         text = seg.get(name, seg.get("sql"))
-    if text is None or not known:
+    if text is None or not known or "{profiles}" in seg.get("sql", seg.get("duckdb")):
         return text
     if name == "polars":
         return f"({text.strip()}).join(p.select('profile_id'), on='profile_id', how='semi')"
