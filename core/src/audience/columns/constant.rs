@@ -36,14 +36,10 @@ impl Constant<'_> {
 
     fn statistics(self, rows: usize) -> Result<Statistics> {
         let nulls = if self == Self::Null { whole(rows)? } else { 0 };
+        let number = |value| Statistics::Int64(ValueStatistics::new(value, value, None, Some(nulls), false));
         Ok(match self {
-            Self::Null | Self::Number(_) => {
-                let number = match self {
-                    Self::Number(number) => Some(number),
-                    _ => None,
-                };
-                Statistics::Int64(ValueStatistics::new(number, number, None, Some(nulls), false))
-            }
+            Self::Null => number(None),
+            Self::Number(value) => number(Some(value)),
             Self::Text(text) => {
                 let text = Some(ByteArray::from(text));
                 Statistics::ByteArray(ValueStatistics::new(text.clone(), text, None, Some(nulls), false))
