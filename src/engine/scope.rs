@@ -45,9 +45,9 @@ const DEPTH_LIMIT: usize = 16;
 pub(super) struct Scope {
     pub(super) engine: Arc<Engine>,
     pub(super) snapshot: Arc<Snapshot>,
-    /// The session's state, with its settings.
+    /// The session's settings.
     config: SessionConfig,
-    /// The session's state, made when something is planned: most statements about segments plan nothing.
+    /// The engine's state with these settings where they are not the engine's own, made when something is planned.
     base: OnceLock<SessionState>,
     pub(super) now: DateTime<Utc>,
     pub(super) principal: Arc<Principal>,
@@ -108,11 +108,14 @@ impl Scope {
 
     /// The engine's state with the session's settings.
     fn base(&self) -> &SessionState {
-        self.base.get_or_init(|| {
-            let mut base = self.engine.base_of(&self.config).clone();
-            base.config_mut().clone_from(&self.config);
-            base
-        })
+        let own = self.engine.base_of(&self.config);
+        if Arc::ptr_eq(own.config_options(), self.config.options()) {
+            return own;
+        }
+        // Functions such as now() take the session's time zone when they are registered.
+        let anew =
+            || SessionStateBuilder::new_from_existing(own.clone()).with_config(self.config.clone()).build();
+        self.base.get_or_init(anew)
     }
 
     /// The session's settings.
@@ -137,9 +140,8 @@ impl Scope {
 
     /// A session state in which names mean what they mean in this scope.
     pub(super) fn state(self: &Arc<Self>) -> SessionState {
-        let catalogs = Arc::new(Catalogs::new(Arc::clone(self)));
-        let mut state =
-            SessionStateBuilder::new_from_existing(self.base().clone()).with_catalog_list(catalogs).build();
+        let mut state = self.base().clone();
+        state.register_catalog_list(Arc::new(Catalogs::new(Arc::clone(self))));
         state.mark_start_execution();
         let props = std::mem::take(state.execution_props_mut());
         *state.execution_props_mut() = props.with_query_execution_start_time(self.now);

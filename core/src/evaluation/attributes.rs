@@ -85,9 +85,18 @@ impl Attributes {
 
 /// Sets the bit of each profile in the words of its class, which come after those of none.
 fn mark(words: &mut [Word], classes: &[impl Copy + Into<u32>]) {
-    for (at, class) in classes.iter().enumerate() {
-        let class: u32 = (*class).into();
-        words[class as usize + 1][at / 64] |= 1 << (at % 64);
+    // A word that was just written is not there to be read at once: four of them take turns.
+    const AT_ONCE: usize = 4;
+    for (at, classes) in classes.chunks(64 * AT_ONCE).enumerate() {
+        let mut set = |word: usize, bit: usize| {
+            let class: u32 = classes[word * 64 + bit].into();
+            words[class as usize + 1][at * AT_ONCE + word] |= 1 << bit;
+        };
+        if classes.len() == 64 * AT_ONCE {
+            (0..64).for_each(|bit| (0..AT_ONCE).for_each(|word| set(word, bit)));
+        } else {
+            (0..classes.len()).for_each(|row| set(row / 64, row % 64));
+        }
     }
 }
 

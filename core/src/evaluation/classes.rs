@@ -11,20 +11,23 @@ use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, Int32Array, PrimitiveArray, RecordBatch,
     StringArray, StringViewArray,
 };
-use arrow::buffer::BooleanBuffer;
+use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use arrow::compute::{cast, ilike, like};
 use arrow::datatypes::{
-    ArrowNativeType, DataType, Int32Type, Int64Type, SchemaRef, UInt8Type, UInt16Type, UInt32Type,
+    ArrowNativeType, DataType, Date32Type, Int32Type, Int64Type, SchemaRef, UInt8Type, UInt16Type, UInt32Type,
 };
 use datafusion::physical_expr::PhysicalExpr;
 use hashbrown::HashMap;
 
 use crate::bug;
 use crate::compile::{Literal, Questions, Subject, Test, Want, float_key};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 use super::bits::{Bits, small};
 use super::dictionary::Dictionary;
+
+/// So few bounds are compared with a value one by one: it takes less than guessing wrong in a search.
+const FEW_BOUNDS: usize = 8;
 
 /// The answer of a test: TRUE, FALSE or NULL.
 type Truth = Option<bool>;
@@ -62,11 +65,9 @@ enum Kind {
     Elements {
         /// The tests that hold for a list with this element, as bits.
         tests: HashMap<String, Vec<u64>>,
-        /// Words of such bits one after the other, the first after 0: where each leads, which no other words do.
-        steps: HashMap<(u32, u64), u32>,
-        /// Where the last word leads, the class.
-        known: HashMap<u32, u32>,
-        n_words: usize,
+        /// For each word of such bits where it leads from where those before it do, the first from 0: to a number that no
+        /// other words lead to, the last to the class.
+        steps: Vec<HashMap<(u32, u64), u32>>,
     },
     Lookup {
         by_key: HashMap<Box<str>, u32>,
@@ -178,16 +179,12 @@ impl Values {
                 let of_code = classes.iter().map(narrow).collect::<Result<Vec<_>>>()?;
                 let of = |code: &i32| of_code.get(code.cast_unsigned() as usize).copied().unwrap_or_default();
                 let mut rows: Vec<T::Native> = codes.values().iter().map(of).collect();
-                if let Some(nulls) = codes.nulls().filter(|nulls| nulls.null_count() > 0) {
-                    let null = narrow(null)?;
-                    let of_nulls = rows.iter_mut().zip(nulls).filter(|(_, is_valid)| !is_valid);
-                    of_nulls.for_each(|(row, _)| *row = null);
-                }
+                set_nulls(&mut rows, codes.nulls(), narrow(null)?);
                 rows
             }
             Self::Same(class) => vec![narrow(class)?; n_rows],
         };
-        Ok(Arc::new(PrimitiveArray::<T>::from_iter_values(rows)))
+        Ok(Arc::new(PrimitiveArray::<T>::new(rows.into(), None)))
     }
 
     /// What is made of the classes of some rows.
@@ -237,6 +234,13 @@ fn positions(n_rows: usize, holds: impl FnMut(usize) -> bool) -> Vec<u32> {
     let mut found = Vec::with_capacity(bits.count_set_bits());
     found.extend(bits.set_indices_u32());
     found
+}
+
+/// Gives the rows of NULL their class.
+fn set_nulls<T: Copy>(rows: &mut [T], nulls: Option<&NullBuffer>, null: T) {
+    if let Some(nulls) = nulls.filter(|nulls| nulls.null_count() > 0) {
+        (!nulls.inner()).set_indices().for_each(|row| rows[row] = null);
+    }
 }
 
 impl Classes {
@@ -331,7 +335,7 @@ impl Classes {
                 Kind::Boolean { is_false: self.class(of(false)), is_true: self.class(of(true)) }
             }
             Of::Elements(_) => {
-                let n_words = subject.tests.len().div_ceil(64);
+                let n_words = subject.tests.len().div_ceil(64).max(1);
                 let mut tests: HashMap<String, Vec<u64>> = HashMap::new();
                 for (at, test) in subject.tests.iter().enumerate() {
                     if let Test::Has(value) = test {
@@ -339,7 +343,7 @@ impl Classes {
                             1 << (at % 64);
                     }
                 }
-                Kind::Elements { tests, steps: HashMap::new(), known: HashMap::new(), n_words }
+                Kind::Elements { tests, steps: vec![HashMap::new(); n_words] }
             }
             Of::Lookup(_) => {
                 let rows = lookup.ok_or_else(|| bug!("a lookup was not read"))?;
@@ -423,12 +427,10 @@ impl Classes {
             Kind::Boolean { is_false, is_true } => {
                 let (is_false, is_true) = (*is_false, *is_true);
                 let values = column.as_boolean_opt().ok_or_else(|| bug!("a condition is no boolean"))?;
-                let class = |value| match value {
-                    None => null,
-                    Some(true) => is_true,
-                    Some(false) => is_false,
-                };
-                Ok(Values::Rows(values.iter().map(class).collect()))
+                let class = |value| if value { is_true } else { is_false };
+                let mut rows: Vec<u32> = values.values().iter().map(class).collect();
+                set_nulls(&mut rows, values.nulls(), null);
+                Ok(Values::Rows(rows))
             }
             Kind::Elements { .. } => self.elements(column).map(Values::Rows),
             Kind::Lookup { by_key } => {
@@ -498,9 +500,16 @@ impl Classes {
     fn ordered(&self, column: &ArrayRef) -> Result<Values> {
         let Kind::Ordered { bounds, classes } = &self.kind else { return Err(bug!("no order")) };
         let keys = order_keys(column)?;
-        let interval = |key: i64| match bounds.binary_search(&key) {
-            Ok(at) => at * 2 + 1,
-            Err(at) => at * 2,
+        let interval = |key: i64| {
+            if bounds.len() <= FEW_BOUNDS {
+                let places =
+                    bounds.iter().map(|bound| usize::from(key >= *bound) + usize::from(key > *bound));
+                return places.sum();
+            }
+            match bounds.binary_search(&key) {
+                Ok(at) => at * 2 + 1,
+                Err(at) => at * 2,
+            }
         };
         // Most batches lie between two bounds: nothing is looked up for each row then.
         if column.null_count() == 0
@@ -509,59 +518,60 @@ impl Classes {
         {
             return Ok(Values::Same(classes[interval(*least)]));
         }
-        let class = |(row, key): (usize, &i64)| {
-            if column.is_null(row) { self.null } else { classes[interval(*key)] }
-        };
-        Ok(Values::Rows(keys.iter().enumerate().map(class).collect()))
+        let mut rows: Vec<u32> = keys.iter().map(|key| classes[interval(*key)]).collect();
+        set_nulls(&mut rows, column.nulls(), self.null);
+        Ok(Values::Rows(rows))
     }
 
     fn elements(&mut self, column: &ArrayRef) -> Result<Vec<u32>> {
         let list = column.as_list_opt::<i32>().ok_or_else(|| bug!("no list"))?;
         let mut kind = std::mem::replace(&mut self.kind, Kind::Boolean { is_false: 0, is_true: 0 });
-        let Kind::Elements { tests, steps, known, n_words } = &mut kind else {
-            return Err(bug!("no elements"));
+        let Kind::Elements { tests, steps } = &mut kind else { return Err(bug!("no elements")) };
+        let (values, codes) = coded(list.values())?;
+        let nothing = vec![0; steps.len()];
+        let of_value = |value: Option<&str>| value.and_then(|value| tests.get(value)).unwrap_or(&nothing);
+        let tests_of: Vec<&Vec<u64>> = values.iter().map(of_value).chain([&nothing]).collect();
+        let of_word = |word: usize| tests_of.iter().map(|tests| tests[word]).collect();
+        let words: Vec<Vec<u64>> = (0..steps.len()).map(of_word).collect();
+        let codes_of = |row: usize| {
+            let [start, end] = [row, row + 1].map(|at| list.value_offsets()[at].cast_unsigned() as usize);
+            &codes[start..end]
         };
-        let tests_of = |values: &ArrayRef| {
-            let values = views(values)?;
-            let tests = values.iter().map(|value| value.and_then(|value| tests.get(value)));
-            Ok::<Vec<_>, Error>(tests.collect())
+        let found = |row: usize, of_code: &[u64]| {
+            codes_of(row).iter().fold(0, |found, code| found | of_code[*code as usize])
         };
-        let of_value: Vec<Option<&Vec<u64>>> = match list.values().as_any_dictionary_opt() {
-            None => tests_of(list.values())?,
-            Some(codes) if codes.values().is_empty() => vec![None; codes.len()],
-            Some(codes) => {
-                let of_code = tests_of(codes.values())?;
-                let of =
-                    |(at, code): (usize, usize)| codes.keys().is_valid(at).then(|| of_code[code]).flatten();
-                codes.normalized_keys().into_iter().enumerate().map(of).collect()
+        let mut out = vec![0; list.len()];
+        for (at, (steps, of_code)) in steps.iter_mut().zip(&words).enumerate() {
+            for (row, out) in out.iter_mut().enumerate() {
+                let next = small(steps.len());
+                *out =
+                    *steps.entry((*out, found(row, of_code))).or_insert_with(|| match at + 1 < words.len() {
+                        true => next,
+                        false => {
+                            self.class(|test| Some(found(row, &words[test / 64]) >> (test % 64) & 1 == 1))
+                        }
+                    });
             }
-        };
-        let mut out = Vec::with_capacity(list.len());
-        let mut found = vec![0; *n_words];
-        for row in 0..list.len() {
-            if list.is_null(row) {
-                out.push(self.null);
-                continue;
-            }
-            found.fill(0);
-            let offsets = list.value_offsets();
-            let range = offsets[row].cast_unsigned() as usize..offsets[row + 1].cast_unsigned() as usize;
-            for value in of_value[range].iter().copied().flatten() {
-                found.iter_mut().zip(value).for_each(|(found, own)| *found |= own);
-            }
-            let mut at = 0;
-            for &word in &found {
-                let next = small(steps.len()) + 1;
-                at = *steps.entry((at, word)).or_insert(next);
-            }
-            let class = known
-                .entry(at)
-                .or_insert_with(|| self.class(|test| Some(found[test / 64] >> (test % 64) & 1 == 1)));
-            out.push(*class);
         }
+        set_nulls(&mut out, list.nulls(), self.null);
         self.kind = kind;
         Ok(out)
     }
+}
+
+/// Texts, and for each row which of them it has; NULLs have the one after the last.
+fn coded(column: &ArrayRef) -> Result<(StringViewArray, Vec<u32>)> {
+    let Some(dictionary) = column.as_any_dictionary_opt() else {
+        let texts = views(column)?;
+        let codes = (0..small(texts.len())).collect();
+        return Ok((texts, codes));
+    };
+    let texts = views(dictionary.values())?;
+    let codes = cast(dictionary.keys(), &DataType::Int32).map_err(|error| bug!("codes: {error}"))?;
+    let codes = codes.as_primitive::<Int32Type>();
+    let mut of_rows: Vec<u32> = codes.values().iter().map(|code| code.cast_unsigned()).collect();
+    set_nulls(&mut of_rows, codes.nulls(), small(texts.len()));
+    Ok((texts, of_rows))
 }
 
 /// The rows of a lookup, tested.
@@ -728,8 +738,8 @@ fn views(column: &ArrayRef) -> Result<StringViewArray> {
     Ok(view.as_string_view().clone())
 }
 
-/// The values of a column as numbers in the same order.
-pub(super) fn order_keys(column: &ArrayRef) -> Result<arrow::buffer::ScalarBuffer<i64>> {
+/// The values of a column as numbers in the same order; where it is NULL, any.
+pub(super) fn order_keys(column: &ArrayRef) -> Result<ScalarBuffer<i64>> {
     let to = |to: &DataType| cast(column, to).map_err(|error| bug!("a column is no number: {error}"));
     Ok(match column.data_type() {
         DataType::Float32 | DataType::Float64 => {
@@ -738,9 +748,10 @@ pub(super) fn order_keys(column: &ArrayRef) -> Result<arrow::buffer::ScalarBuffe
             values.values().iter().map(|value| float_key(*value)).collect()
         }
         DataType::Date32 => {
-            let days =
-                cast(&to(&DataType::Int32)?, &DataType::Int64).map_err(|error| bug!("dates: {error}"))?;
-            days.as_primitive::<Int64Type>().values().clone()
+            column.as_primitive::<Date32Type>().values().iter().copied().map(i64::from).collect()
+        }
+        DataType::Int32 => {
+            column.as_primitive::<Int32Type>().values().iter().copied().map(i64::from).collect()
         }
         _ => to(&DataType::Int64)?.as_primitive::<Int64Type>().values().clone(),
     })

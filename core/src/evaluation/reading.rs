@@ -270,9 +270,10 @@ impl Reading<'_> {
             Some(wanted) => wanted.ordinals(&keys, &mut self.coded)?,
             None => vec![],
         };
+        let nulls = keys.nulls();
         let is_kept = |at: &u32| match found.get(*at as usize) {
             Some(place) => *place != NOBODY,
-            None => keys.is_valid(*at as usize),
+            None => nulls.is_none_or(|nulls| nulls.is_valid(*at as usize)),
         };
         let places: Vec<u32> = (0..small(rows.len())).filter(is_kept).collect();
         let rows: Vec<u32> = places.iter().map(|place| rows[*place as usize]).collect();

@@ -68,6 +68,32 @@ pub fn anniversary_in(date: i32, from: i32, to: i32) -> bool {
     next <= to
 }
 
+/// The days of the year with an anniversary in some days: what [`anniversary_in`] says of many dates, each looked up.
+#[derive(Debug, Clone)]
+pub struct Celebrated([bool; DAYS]);
+
+/// Twelve months of as many days as the longest.
+const DAYS: usize = 12 * 31;
+
+impl Celebrated {
+    /// Those in the days `from` to `to`, both included.
+    pub fn new(from: i32, to: i32) -> Self {
+        let mut days = [false; DAYS];
+        for (at, is_celebrated) in (0_i32..).zip(&mut days) {
+            // In a leap year all dates are there; who asks for 30 February is told of another day, and nobody does.
+            let date = Date { year: 2000, month: i64::from(at / 31) + 1, day: i64::from(at % 31) + 1 };
+            *is_celebrated = i32::try_from(date.to_days()).is_ok_and(|date| anniversary_in(date, from, to));
+        }
+        Self(days)
+    }
+
+    /// Whether an anniversary of `date` is one of the days.
+    pub fn includes(&self, date: i32) -> bool {
+        let Date { month, day, .. } = Date::from_days(i64::from(date));
+        usize::try_from((month - 1) * 31 + day - 1).is_ok_and(|at| self.0.get(at) == Some(&true))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::{Datelike, NaiveDate};
@@ -105,6 +131,30 @@ mod tests {
         assert!(anniversary_in(born, day(2026, 1, 3), day(2027, 1, 2)));
         assert!(!anniversary_in(born, day(2026, 1, 3), day(2026, 1, 1)));
         assert!(anniversary_in(born, i32::MIN, i32::MAX));
+    }
+
+    #[test]
+    fn days_of_the_year_say_what_dates_do() {
+        let leap_day = day(2024, 2, 29);
+        for (from, to) in [
+            (day(2026, 6, 15), day(2026, 6, 22)),
+            (day(2026, 12, 30), day(2027, 1, 3)),
+            (day(2027, 2, 20), day(2027, 2, 28)),
+            (day(2027, 3, 1), day(2027, 3, 1)),
+            (leap_day, leap_day),
+            (day(2023, 3, 1), day(2024, 2, 28)),
+            (10, 9),
+            (i32::MIN, i32::MAX),
+        ] {
+            let celebrated = Celebrated::new(from, to);
+            for date in (-3_000..12_000).chain([i32::MIN, i32::MAX]) {
+                assert_eq!(
+                    celebrated.includes(date),
+                    anniversary_in(date, from, to),
+                    "{date} in {from} to {to}"
+                );
+            }
+        }
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, Date32Array};
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Date32Type};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{
@@ -11,7 +12,10 @@ use datafusion::logical_expr::{
 use datafusion_macros::user_doc;
 
 use crate::args::{plain, wrong_arity, wrong_type};
-use crate::kernel::calendar;
+use crate::kernel::calendar::{self, Celebrated};
+
+/// For more dates than this the days of a year are looked at first.
+const MANY: usize = 1 << 10;
 
 const ARGUMENTS: [&str; 3] = ["date", "from", "to"];
 
@@ -83,9 +87,17 @@ impl ScalarUDFImpl for AnniversaryIn {
             return internal_err!("anniversary_in planned with {} arguments", args.args.len());
         };
         let (date, from, to) = (Days::new(date)?, Days::new(from)?, Days::new(to)?);
-        let answer = (0..n_rows)
-            .map(|row| Some(calendar::anniversary_in(date.get(row)?, from.get(row)?, to.get(row)?)))
-            .collect::<BooleanArray>();
+        let answer: BooleanArray = match (&date, &from, &to) {
+            (Days::Each(dates), Days::Same(Some(from)), Days::Same(Some(to))) if n_rows > MANY => {
+                let celebrated = Celebrated::new(*from, *to);
+                let answers =
+                    BooleanBuffer::collect_bool(n_rows, |row| celebrated.includes(dates.value(row)));
+                BooleanArray::new(answers, dates.nulls().cloned())
+            }
+            _ => (0..n_rows)
+                .map(|row| Some(calendar::anniversary_in(date.get(row)?, from.get(row)?, to.get(row)?)))
+                .collect(),
+        };
         if constant {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&answer, 0)?));
         }
