@@ -63,8 +63,17 @@ pub(super) struct Diff<'a> {
     next: usize,
     as_of: i64,
     change: Change,
-    /// Rows of the audience to come whose profile is no member.
     exited_rows: u64,
+}
+
+/// What a walk came to.
+pub(super) struct Walked {
+    /// The places of the members after the last stored row, all of which enter.
+    pub(super) entering: Vec<u32>,
+    /// The counts, of these, too.
+    pub(super) change: Change,
+    /// Rows of the audience to come whose profile is no member.
+    pub(super) exited_rows: u64,
 }
 
 impl Stored {
@@ -118,17 +127,11 @@ impl<'a> Diff<'a> {
         Ok(())
     }
 
-    /// The places of the members after the last stored row, all of which enter.
-    pub(super) fn rest(&mut self) -> &[u32] {
-        let rest = &self.members[self.next..];
-        self.next = self.members.len();
-        self.change.entered += rest.len() as u64;
-        rest
-    }
-
-    /// The counts of all that was walked over, and the rows of those who are no members.
-    pub(super) fn finish(self) -> (Change, u64) {
-        (self.change, self.exited_rows)
+    /// What all of it comes to, when no stored rows are left.
+    pub(super) fn finish(mut self) -> Walked {
+        let entering = self.members.split_off(self.next);
+        self.change.entered += entering.len() as u64;
+        Walked { entering, change: self.change, exited_rows: self.exited_rows }
     }
 
     /// A member that no row told of.

@@ -146,6 +146,8 @@ impl File {
     fn close_group(&mut self) -> Result<()> {
         let Some(Group { rows, columns }) = self.group.take() else { return Ok(()) };
         let descriptions = self.file.schema_descr().columns().to_vec();
+        // A buffer that grows is copied again and again.
+        self.file.inner_mut().reserve(columns.iter().map(Column::bytes).sum());
         let writers = self.writers.create_column_writers(self.file.flushed_row_groups().len())?;
         let mut group = self.file.next_row_group()?;
         let fields = self.schema.fields().iter().zip(descriptions);
@@ -174,6 +176,16 @@ impl File {
     }
 }
 
+impl Column {
+    /// The bytes that are known to come into the file.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Texts(texts) => texts.bytes(),
+            Self::Pieces(_) => 0,
+        }
+    }
+}
+
 impl Group {
     fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         for (column, array) in self.columns.iter_mut().zip(batch.columns()) {
@@ -194,8 +206,10 @@ impl Group {
             }
         }
         for (column, &value) in others.iter_mut().zip(values) {
-            if let Column::Pieces(pieces) = column {
-                pieces.push(Piece::Same(value, places.len()));
+            let Column::Pieces(pieces) = column else { continue };
+            match pieces.last_mut() {
+                Some(Piece::Same(last, n)) if *last == value => *n += places.len(),
+                _ => pieces.push(Piece::Same(value, places.len())),
             }
         }
         Ok(())

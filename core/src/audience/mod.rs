@@ -61,7 +61,7 @@ use crate::delta::Appended;
 use crate::diagnostic::{Kind, nearest};
 use crate::error::{Error, Result};
 use crate::provider;
-use evaluate::{Evaluator, Fault, Next};
+use evaluate::{Asked, Evaluator, Next};
 use history::History;
 use layout::Layout;
 use log::{Log, Operation, Segment, State};
@@ -249,25 +249,23 @@ impl Audiences {
                 if let Some(file) = prepared[at].file() {
                     self.discard(file).await;
                 }
-                stale.push((at, segment.clone(), members.clone(), before));
+                stale.push((at, Asked { segment: segment.clone(), before, members: members.clone() }));
             }
         }
-        let written = iter(stale)
-            .map(|(at, segment, members, before)| {
+        let written = iter(groups(stale))
+            .map(|group| {
                 let evaluator = evaluator.clone();
-                async move {
-                    let basis = before.clone();
-                    let work = async move {
-                        match evaluator.prepare(&segment, before.as_deref(), &members).await {
-                            Ok(next) => Ok(Ok(next)),
-                            Err(Fault::Alone(e)) => Ok(Err(e)),
-                            Err(Fault::Run(e)) => Err(e),
-                        }
-                    };
-                    Ok::<_, Error>((at, Prepared { next: Some(on_its_own(work).await?), basis }))
-                }
+                on_its_own(async move {
+                    let (places, asked): (Vec<usize>, Vec<Asked>) = group.into_iter().unzip();
+                    let next = evaluator.prepare(&asked).await?;
+                    let bases = asked.into_iter().map(|asked| asked.before);
+                    let prepared = next.into_iter().zip(bases);
+                    let prepared = prepared.map(|(next, basis)| Prepared { next: Some(next), basis });
+                    Ok(iter(places.into_iter().zip(prepared).map(Ok::<_, Error>).collect::<Vec<_>>()))
+                })
             })
-            .buffer_unordered(at_once());
+            .buffer_unordered(at_once())
+            .try_flatten();
         let mut kept = written
             .map_ok(|(at, next)| async move {
                 let synced = match next.file() {
@@ -369,7 +367,30 @@ fn kept_instant(as_of: DateTime<Utc>) -> Result<DateTime<Utc>> {
         .ok_or_else(|| Error::new(Kind::Unsupported, format!("the instant {as_of} is too far away")))
 }
 
-/// Segments that are worked on at a time: each holds one row group of its file.
+/// So many segments at most are written together: each holds a row group of its file.
+const TOGETHER: usize = 16;
+
+/// Segments with so many members together are written on their own, since the places of these are kept.
+const MANY: u64 = 1 << 22;
+
+/// Segments, with what the caller knows them by, in groups that are written together.
+fn groups(all: Vec<(usize, Asked)>) -> Vec<Vec<(usize, Asked)>> {
+    let most = all.len().div_ceil(at_once()).min(TOGETHER);
+    let (mut groups, mut n_members) = (Vec::<Vec<_>>::new(), 0);
+    for one in all {
+        n_members += one.1.members.len();
+        match groups.last_mut().filter(|group| group.len() < most && n_members <= MANY) {
+            Some(group) => group.push(one),
+            None => {
+                n_members = one.1.members.len();
+                groups.push(vec![one]);
+            }
+        }
+    }
+    groups
+}
+
+/// Groups of segments that are worked on at a time.
 fn at_once() -> usize {
     2 * std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -1,8 +1,9 @@
 //! The keys of a run in order, so that each segment meets its stored rows by walking both once.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, ByteView, UInt32Array};
 use arrow::compute::{SortOptions, cast, sort_to_indices, take};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
@@ -19,6 +20,9 @@ pub(super) struct Population {
     /// For a position in the run's keys the place in this order; positions of no member have any value.
     places: Places,
 }
+
+/// Bytes that a processor takes from memory at once.
+const LINE: usize = 64;
 
 #[derive(Debug)]
 enum Places {
@@ -71,6 +75,25 @@ impl Population {
         Ok(self)
     }
 
+    /// Looks at some keys in the order in which they are in memory, so that the processor has them at hand when they are
+    /// wanted in another.
+    pub(super) fn touch(&self, places: Range<usize>) {
+        let (views, buffers) = match (self.keys.as_string_view_opt(), self.keys.as_binary_view_opt()) {
+            (Some(texts), _) => (texts.views(), texts.data_buffers()),
+            (_, Some(bytes)) => (bytes.views(), bytes.data_buffers()),
+            _ => return,
+        };
+        let views = &views[places];
+        let [Some(first), Some(last)] = [views.first(), views.last()] else { return };
+        let [first, last] = [first, last].map(|view| ByteView::from(*view));
+        let bytes = buffers.get(first.buffer_index as usize).and_then(|buffer| {
+            buffer.get(first.offset as usize..last.offset as usize + last.length as usize)
+        });
+        let of_views = views.iter().step_by(LINE / size_of::<u128>()).fold(0, |all, view| all ^ view);
+        let of_bytes = bytes.map(|bytes| bytes.iter().step_by(LINE).fold(0, |all, byte| all ^ byte));
+        std::hint::black_box((of_views, of_bytes));
+    }
+
     /// The members' places in `keys`, ascending.
     pub(super) fn places(&self, members: &RoaringBitmap) -> Vec<u32> {
         match &self.places {
@@ -112,7 +135,7 @@ fn in_order(numbers: impl Iterator<Item = u32>, n: usize, is_dense: bool) -> Vec
         numbers.sort_unstable();
         return numbers;
     }
-    let mut out = vec![];
+    let mut out = Vec::with_capacity(numbers.size_hint().0);
     let mut marks = vec![0_u64; n.div_ceil(64)];
     numbers.for_each(|number| marks[number as usize / 64] |= 1 << (number % 64));
     for (word, first) in marks.into_iter().zip((0..).step_by(64)) {

@@ -142,6 +142,9 @@ impl Writer {
     /// Has the store take what is complete of the file.
     async fn hand_over(&mut self) -> Result<()> {
         let complete = self.file.take();
+        if complete.is_empty() {
+            return Ok(());
+        }
         self.target.put(complete).await.map_err(|e| self.layout.failed("write", e))
     }
 }

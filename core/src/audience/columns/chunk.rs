@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::Write;
 
 use bytes::Bytes;
-use datafusion::parquet::basic::{BoundaryOrder, Compression, Encoding};
+use datafusion::parquet::basic::{BoundaryOrder, Compression, Encoding, PageType};
 use datafusion::parquet::column::page::{CompressedPage, Page, PageWriter};
 use datafusion::parquet::column::writer::ColumnCloseResult;
 use datafusion::parquet::errors::{ParquetError, Result};
@@ -12,6 +12,9 @@ use datafusion::parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilde
 use datafusion::parquet::file::statistics::Statistics;
 use datafusion::parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, TrackedWrite};
 use datafusion::parquet::schema::types::ColumnDescPtr;
+
+/// Bytes that come before a page in the file, of which there are fewer.
+const HEADER: usize = 64;
 
 /// A column whose pages are complete.
 pub(in crate::audience) struct Chunk {
@@ -41,40 +44,27 @@ pub(super) struct Bounds {
 pub(super) struct Pages {
     column: ColumnDescPtr,
     compression: Compression,
-    sink: TrackedWrite<Vec<u8>>,
-    encodings: Vec<Encoding>,
-    dictionary: Option<i64>,
-    first: Option<i64>,
-    rows: usize,
-    uncompressed: usize,
-    places: OffsetIndexBuilder,
-    bounds: ColumnIndexBuilder,
+    /// Kept one by one until it is known how long they are together: a buffer that grows is copied again and again.
+    pages: Vec<(CompressedPage, Bounds)>,
 }
 
 impl Pages {
     /// Its pages have to be compressed in this way already.
     pub(super) fn new(column: &ColumnDescPtr, compression: Compression) -> Self {
-        Self {
-            column: column.clone(),
-            compression,
-            sink: TrackedWrite::new(vec![]),
-            encodings: vec![],
-            dictionary: None,
-            first: None,
-            rows: 0,
-            uncompressed: 0,
-            places: OffsetIndexBuilder::new(),
-            bounds: ColumnIndexBuilder::new(column.physical_type()),
-        }
+        Self { column: column.clone(), compression, pages: vec![] }
+    }
+
+    /// The bytes of its pages so far.
+    pub(super) fn bytes(&self) -> usize {
+        self.pages.iter().map(|(page, _)| page.compressed_size() + HEADER).sum()
     }
 
     /// The values that later pages refer to, which are in the plain encoding.
-    pub(super) fn dictionary(&mut self, values: Vec<u8>, n: u32) -> Result<()> {
+    pub(super) fn dictionary(&mut self, values: Vec<u8>, n: u32) {
         let uncompressed = values.len();
         let encoding = Encoding::PLAIN;
         let page = Page::DictionaryPage { buf: values.into(), num_values: n, encoding, is_sorted: true };
-        self.dictionary = Some(self.write(page, uncompressed)?.0);
-        Ok(())
+        self.pages.push((CompressedPage::new(page, uncompressed), Bounds { ends: None, nulls: 0 }));
     }
 
     /// A page of so many rows, whose body was so long before it was compressed.
@@ -94,54 +84,63 @@ impl Pages {
             rep_level_encoding: Encoding::RLE,
             statistics: None,
         };
-        let (offset, size) = self.write(page, uncompressed)?;
-        self.encodings.push(encoding);
-        self.first.get_or_insert(offset);
-        self.rows += rows;
-        self.places.append_row_count(whole(rows)?);
-        self.places.append_offset_and_size(offset, size);
-        let all_null = bounds.nulls == rows;
-        if bounds.ends.is_none() && !all_null {
-            self.bounds.to_invalid();
-        }
-        let (low, high) = bounds.ends.unwrap_or_default();
-        self.bounds.append(all_null, low, high, whole(bounds.nulls)?);
+        self.pages.push((CompressedPage::new(page, uncompressed), bounds));
         Ok(())
     }
 
-    /// Where the page begins, and how long it is.
-    fn write(&mut self, page: Page, uncompressed: usize) -> Result<(i64, i32)> {
-        let written =
-            SerializedPageWriter::new(&mut self.sink).write_page(CompressedPage::new(page, uncompressed))?;
-        self.uncompressed += written.uncompressed_size;
-        Ok((whole(written.offset)?, whole(written.compressed_size)?))
-    }
-
     /// The column, whose pages come in the order of their values.
-    pub(super) fn finish(mut self, statistics: Option<Statistics>) -> Result<Chunk> {
-        self.sink.flush()?;
-        let bytes = Bytes::from(self.sink.into_inner()?);
-        self.encodings.sort_unstable();
-        self.encodings.dedup();
+    pub(super) fn finish(self, statistics: Option<Statistics>) -> Result<Chunk> {
+        let mut sink = TrackedWrite::new(Vec::with_capacity(self.bytes()));
+        let mut places = OffsetIndexBuilder::new();
+        let mut all_bounds = ColumnIndexBuilder::new(self.column.physical_type());
+        let (mut dictionary, mut first, mut all_rows, mut uncompressed) = (None, None, 0, 0);
+        let mut encodings = vec![];
+        for (page, Bounds { ends, nulls }) in self.pages {
+            let (is_dictionary, encoding) = (page.page_type() == PageType::DICTIONARY_PAGE, page.encoding());
+            let rows = page.num_values();
+            let written = SerializedPageWriter::new(&mut sink).write_page(page)?;
+            uncompressed += written.uncompressed_size;
+            let (offset, size) = (whole(written.offset)?, whole(written.compressed_size)?);
+            if is_dictionary {
+                dictionary = Some(offset);
+                continue;
+            }
+            encodings.push(encoding);
+            first.get_or_insert(offset);
+            all_rows += i64::from(rows);
+            places.append_row_count(i64::from(rows));
+            places.append_offset_and_size(offset, size);
+            let nulls: i64 = whole(nulls)?;
+            let all_null = nulls == i64::from(rows);
+            if ends.is_none() && !all_null {
+                all_bounds.to_invalid();
+            }
+            let (low, high) = ends.unwrap_or_default();
+            all_bounds.append(all_null, low, high, nulls);
+        }
+        sink.flush()?;
+        let bytes = Bytes::from(sink.into_inner()?);
+        encodings.sort_unstable();
+        encodings.dedup();
         let mut metadata = ColumnChunkMetaData::builder(self.column)
             .set_compression(self.compression)
-            .set_encodings(self.encodings)
+            .set_encodings(encodings)
             .set_total_compressed_size(whole(bytes.len())?)
-            .set_total_uncompressed_size(whole(self.uncompressed)?)
-            .set_num_values(whole(self.rows)?)
-            .set_dictionary_page_offset(self.dictionary)
-            .set_data_page_offset(self.first.unwrap_or_default());
+            .set_total_uncompressed_size(whole(uncompressed)?)
+            .set_num_values(all_rows)
+            .set_dictionary_page_offset(dictionary)
+            .set_data_page_offset(first.unwrap_or_default());
         if let Some(statistics) = statistics {
             metadata = metadata.set_statistics(statistics);
         }
-        self.bounds.set_boundary_order(BoundaryOrder::ASCENDING);
+        all_bounds.set_boundary_order(BoundaryOrder::ASCENDING);
         let closed = ColumnCloseResult {
             bytes_written: whole(bytes.len())?,
-            rows_written: whole(self.rows)?,
+            rows_written: whole(all_rows)?,
             metadata: metadata.build()?,
             bloom_filter: None,
-            column_index: self.bounds.valid().then(|| self.bounds.build()).transpose()?,
-            offset_index: Some(self.places.build()),
+            column_index: all_bounds.valid().then(|| all_bounds.build()).transpose()?,
+            offset_index: Some(places.build()),
         };
         Ok(Chunk { bytes, closed })
     }

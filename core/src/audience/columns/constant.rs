@@ -66,7 +66,7 @@ pub(in crate::audience) fn constant(
     let (encoding, bounds) = match bytes {
         None => (Encoding::PLAIN, Bounds { ends: None, nulls: rows }),
         Some((value, entry)) => {
-            pages.dictionary(entry, 1)?;
+            pages.dictionary(entry, 1);
             // The number of the entry takes one bit, and is 0.
             body.push(1);
             run(rows, 0, &mut body);

@@ -8,42 +8,53 @@ const BLOCK: usize = 128;
 /// Of a block, differences with one width.
 const GROUP: usize = 32;
 
+/// How many bytes so many numbers take at most.
+pub(super) const fn most(n: usize) -> usize {
+    // Before the blocks four numbers, and in each one, its widths, and its differences in all of their bits.
+    4 * LONGEST_VARINT + n.div_ceil(BLOCK) * (LONGEST_VARINT + BLOCK / GROUP + BLOCK * size_of::<u32>())
+}
+
+/// The bytes of a number of 64 bits, seven of them in each.
+const LONGEST_VARINT: usize = 10;
+
 /// Appends the numbers, none of which is negative, to `out`.
 pub(super) fn pack(numbers: &[i32], out: &mut Vec<u8>) {
     varint(BLOCK as u64, out);
     varint((BLOCK / GROUP) as u64, out);
     varint(numbers.len() as u64, out);
     zigzag(numbers.first().map_or(0, |&first| i64::from(first)), out);
-    let mut differences = [0_i64; BLOCK];
-    let mut pairs = numbers.windows(2).map(|pair| i64::from(pair[1]) - i64::from(pair[0]));
-    loop {
-        let mut n = 0;
-        for (to, difference) in differences.iter_mut().zip(&mut pairs) {
-            *to = difference;
-            n += 1;
+    for pairs in numbers.get(1..).unwrap_or_default().chunks(BLOCK).zip(numbers.chunks(BLOCK)) {
+        let mut differences = [0; BLOCK];
+        let (own, before) = pairs;
+        for (to, (own, before)) in differences.iter_mut().zip(own.iter().zip(before)) {
+            // Neither is negative, so that this is none too large.
+            *to = own - before;
         }
-        if n == 0 {
-            return;
-        }
-        block(&differences[..n], out);
+        block(&differences[..own.len()], out);
     }
 }
 
-fn block(differences: &[i64], out: &mut Vec<u8>) {
+fn block(differences: &[i32], out: &mut Vec<u8>) {
     let least = differences.iter().copied().min().unwrap_or_default();
-    zigzag(least, out);
+    zigzag(i64::from(least), out);
+    // A group is always whole; what is missing at the end is zeros.
+    let mut above = [0; BLOCK];
+    for (to, difference) in above.iter_mut().zip(differences) {
+        *to = difference.abs_diff(least);
+    }
+    let groups = above.chunks(GROUP).take(differences.len().div_ceil(GROUP));
     let widths = out.len();
     out.extend([0; BLOCK / GROUP]);
-    for (at, group) in differences.chunks(GROUP).enumerate() {
-        // Differences of such numbers are less than 2³² apart.
-        let above = |difference: i64| difference.abs_diff(least);
-        let any = group.iter().fold(0, |any, &difference| any | above(difference));
-        let width = u64::BITS - any.leading_zeros();
+    for (at, group) in groups.enumerate() {
+        let width = u32::BITS - group.iter().fold(0, |any, difference| any | difference).leading_zeros();
         out[widths + at] = width as u8;
+        if width == 0 {
+            continue;
+        }
         let (mut bits, mut held) = (0_u64, 0);
-        // A group is always whole; what is missing at the end is zeros. 32 of any width fill whole words.
-        for at in 0..GROUP {
-            bits |= group.get(at).map_or(0, |&difference| above(difference)) << held;
+        // 32 of any width fill whole words.
+        for difference in group {
+            bits |= u64::from(*difference) << held;
             held += width;
             if held >= u32::BITS {
                 let [word @ .., _, _, _, _] = bits.to_le_bytes();
@@ -91,5 +102,7 @@ mod tests {
         // As wide as they can be.
         let widest = packed(&[0, i32::MAX, 0]);
         assert_eq!((widest[4], widest[10], widest.len()), (0, 32, 14 + 32 * 4));
+        let far: Vec<i32> = (0..1_000).map(|at| if at % 2 == 0 { 0 } else { i32::MAX }).collect();
+        assert!((4_000..=most(1_000)).contains(&packed(&far).len()));
     }
 }

@@ -10,14 +10,16 @@ use zstd::bulk::Compressor;
 use zstd::zstd_safe::{CParameter, compress_bound};
 
 use super::chunk::{Bounds, Chunk, Pages, whole};
-use super::packed::pack;
+use super::packed::{most, pack};
 
 /// Rows of a page: a look at one key decompresses no more.
 const PAGE: usize = 20_000;
 
-/// Of so many texts the beginning and the end are looked at before the first is worked on. They are strewn over more
-/// memory than the cache holds, and these looks do not wait for each other.
-const AT_ONCE: usize = 32;
+/// Where the texts of a page begin, so that what comes before them in the file has room, however long it is.
+const ROOM: usize = 2 * most(PAGE);
+
+/// Bytes that are rarely exceeded by what differs of a key.
+const USUAL: usize = 40;
 
 const LEVEL: i32 = 1;
 
@@ -37,13 +39,24 @@ pub(in crate::audience) struct Texts {
 }
 
 /// The page in the making.
-#[derive(Default)]
 struct InMaking {
     first: Vec<u8>,
     /// How many bytes of each are those of the one before, and how many are not.
     prefixes: Vec<i32>,
     suffixes: Vec<i32>,
+    /// Those that are not, after the room for the numbers of them.
     bytes: Vec<u8>,
+    numbers: Vec<u8>,
+}
+
+impl InMaking {
+    fn new() -> Self {
+        // What is not used of it is only addresses.
+        let mut bytes = Vec::with_capacity(ROOM + PAGE * USUAL);
+        bytes.resize(ROOM, 0);
+        let [prefixes, suffixes] = [(); 2].map(|()| Vec::with_capacity(PAGE));
+        Self { first: vec![], prefixes, suffixes, bytes, numbers: vec![] }
+    }
 }
 
 impl Texts {
@@ -58,33 +71,30 @@ impl Texts {
             longest_bound,
             first: None,
             last: vec![],
-            page: InMaking::default(),
+            page: InMaking::new(),
         })
     }
 
     /// Adds texts that follow those before in order.
-    pub(in crate::audience) fn add<'a>(&mut self, mut texts: impl Iterator<Item = &'a [u8]>) -> Result<()> {
-        let before = std::mem::take(&mut self.last);
-        let mut last = before.as_slice();
-        let mut group = [last; AT_ONCE];
-        loop {
-            let (mut n, mut touched) = (0, 0);
-            for (place, text) in group.iter_mut().zip(&mut texts) {
-                touched ^= text.first().unwrap_or(&0) ^ text.last().unwrap_or(&0);
-                *place = text;
-                n += 1;
-            }
-            std::hint::black_box(touched);
-            if n == 0 {
-                break;
-            }
-            for text in &group[..n] {
-                self.put(last, text)?;
-                last = text;
-            }
+    pub(in crate::audience) fn add<'a>(&mut self, texts: impl Iterator<Item = &'a [u8]>) -> Result<()> {
+        let mut before = std::mem::take(&mut self.last);
+        let mut last = None;
+        for text in texts {
+            self.put(last.unwrap_or(&before), text)?;
+            last = Some(text);
         }
-        self.last = last.to_vec();
+        if let Some(last) = last {
+            before.clear();
+            before.extend_from_slice(last);
+        }
+        self.last = before;
         Ok(())
+    }
+
+    /// The bytes that it takes in the file at most, as far as it has come.
+    pub(in crate::audience) fn bytes(&self) -> usize {
+        let numbers = 2 * size_of::<i32>() * self.page.prefixes.len();
+        self.pages.bytes() + compress_bound(self.page.bytes.len() - ROOM + numbers)
     }
 
     fn put(&mut self, mut last: &[u8], text: &[u8]) -> Result<()> {
@@ -104,19 +114,22 @@ impl Texts {
     }
 
     fn close_page(&mut self, last: &[u8]) -> Result<()> {
-        let InMaking { first, prefixes, suffixes, bytes } = &mut self.page;
-        let mut body = Vec::with_capacity(bytes.len() + prefixes.len());
-        pack(prefixes, &mut body);
-        pack(suffixes, &mut body);
-        body.append(bytes);
-        let mut compressed = Vec::with_capacity(compress_bound(body.len()));
-        self.compressor.compress_to_buffer(&body, &mut compressed)?;
+        let InMaking { first, prefixes, suffixes, bytes, numbers } = &mut self.page;
+        numbers.clear();
+        pack(prefixes, numbers);
+        pack(suffixes, numbers);
+        let start = ROOM - numbers.len();
+        bytes[start..ROOM].copy_from_slice(numbers);
+        let body = &bytes[start..];
+        let (mut compressed, uncompressed) = (Vec::with_capacity(compress_bound(body.len())), body.len());
+        self.compressor.compress_to_buffer(body, &mut compressed)?;
         let ends = [first.len(), last.len()].iter().all(|&length| length <= self.longest_bound);
         let ends = ends.then(|| (std::mem::take(first), last.to_vec()));
         let bounds = Bounds { ends, nulls: 0 };
-        self.pages.page(compressed, body.len(), Encoding::DELTA_BYTE_ARRAY, prefixes.len(), bounds)?;
+        self.pages.page(compressed, uncompressed, Encoding::DELTA_BYTE_ARRAY, prefixes.len(), bounds)?;
         prefixes.clear();
         suffixes.clear();
+        bytes.truncate(ROOM);
         Ok(())
     }
 
