@@ -338,12 +338,18 @@ impl Everyone {
         // Many rules have most profiles among their members, and then those are as well where they are.
         if n_members <= profiles.len() as u64 {
             let all = own.iter().fold(RoaringBitmap::new(), |all, own| all | &**own);
-            let mut place_of = vec![NOBODY; profiles.len()];
-            all.iter().zip(0..).for_each(|(member, place)| place_of[member as usize] = place);
-            for members in own {
-                *members = members.iter().map(|member| place_of[member as usize]).collect();
+            let all: Vec<u32> = all.iter().collect();
+            if let [only] = &mut own[..] {
+                only.clear();
+                only.insert_range(0..small(all.len()));
+            } else {
+                let mut place_of = vec![NOBODY; profiles.len()];
+                all.iter().zip(0..).for_each(|(member, place)| place_of[*member as usize] = place);
+                for members in own {
+                    *members = members.iter().map(|member| place_of[member as usize]).collect();
+                }
             }
-            wanted = Some(all.iter().collect());
+            wanted = Some(all);
         }
         let keys = places.keys(wanted, &profiles.key_type, task).await?;
         memory.try_grow(keys.get_array_memory_size())?;

@@ -1,6 +1,7 @@
 //! Profiles found by number: events of a laid-out copy have the numbers of their keys, and a register beside it says which
 //! profile each number is. No key is compared, and none is read but those of members.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -47,10 +48,27 @@ pub(super) struct Places {
 /// The register of one event table, as far as events need it.
 #[derive(Debug)]
 struct Numbered {
-    /// By position.
-    numbers: Int32Array,
+    /// By position, in the parts in which they were read: each shard puts its own together.
+    numbers: Vec<ArrayRef>,
     /// By position, the ordinal in the shard, unless that counts positions.
     ordinals: Option<Vec<u32>>,
+}
+
+impl Numbered {
+    /// The numbers at some positions.
+    fn numbers(&self, wanted: Range<usize>) -> Result<Int32Array> {
+        let (mut own, mut first) = (vec![], 0);
+        for part in &self.numbers {
+            let [start, end] =
+                [wanted.start, wanted.end].map(|at| at.clamp(first, first + part.len()) - first);
+            if start < end {
+                own.push(part.slice(start, end - start));
+            }
+            first += part.len();
+        }
+        let numbers = joined(own, None, &DataType::Int32)?;
+        numbers.as_primitive_opt().cloned().ok_or_else(|| bug!("the numbers of a register are none"))
+    }
 }
 
 /// The profiles of a shard, by the numbers that events of one table have.
@@ -134,8 +152,7 @@ impl Registered {
             }
         }
         for at in 0..self.tables.len() {
-            let numbers = joined(self.column(at, "number", None, task).await?, None, &DataType::Int32)?;
-            let numbers = numbers.as_primitive::<Int32Type>().clone();
+            let numbers = self.column(at, "number", None, task).await?;
             let ordinals = match at {
                 0 => ordinals.take(),
                 _ => Some(self.rows(at, task).await?.iter().map(|row| of_row[*row as usize]).collect()),
@@ -367,22 +384,22 @@ impl ByNumber {
 
 impl Places {
     /// The profiles of a shard by number, for each event table.
-    pub(super) fn shard(&self, at: usize) -> Vec<ByNumber> {
+    pub(super) fn shard(&self, at: usize) -> Result<Vec<ByNumber>> {
         let tables = self.tables.iter().zip(&self.registered.tables);
         let by_number = |(own, table): (&Numbered, &Table)| {
             let (start, end) = (table.starts[at], table.starts[at + 1]);
-            let numbers = own.numbers.slice(start, end - start);
+            let numbers = own.numbers(start..end)?;
             // Profiles without events come last.
             let with_events =
                 numbers.values().get(..numbers.len() - numbers.null_count()).unwrap_or_default();
             let is_same = |(ordinal, number): (u32, &i32)| number.cast_unsigned() == ordinal;
             let Some(ordinals) = own.ordinals.as_ref().map(|ordinals| &ordinals[start..end]) else {
                 if (0..).zip(with_events).all(is_same) {
-                    return ByNumber::Same(small(with_events.len()));
+                    return Ok(ByNumber::Same(small(with_events.len())));
                 }
-                return ByNumber::of(with_events, 0..);
+                return Ok(ByNumber::of(with_events, 0..));
             };
-            ByNumber::of(with_events, ordinals.iter().copied())
+            Ok(ByNumber::of(with_events, ordinals.iter().copied()))
         };
         tables.map(by_number).collect()
     }
@@ -392,7 +409,10 @@ impl Places {
         let tables: usize = self
             .tables
             .iter()
-            .map(|table| table.numbers.len() + table.ordinals.as_ref().map_or(0, Vec::len))
+            .map(|table| {
+                let numbers: usize = table.numbers.iter().map(|part| part.len()).sum();
+                numbers + table.ordinals.as_ref().map_or(0, Vec::len)
+            })
             .sum();
         (tables + self.positions.as_ref().map_or(0, Vec::len)) * size_of::<u32>()
     }

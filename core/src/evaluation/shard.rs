@@ -75,7 +75,7 @@ impl Profiles {
         let (first, n) = (range.start, range.len());
         let memory = MemoryConsumer::new("profiles of an evaluation").register(pool);
         if let Some(places) = &self.places {
-            let by_number = places.shard(at);
+            let by_number = places.shard(at)?;
             memory.try_grow(by_number.iter().map(ByNumber::memory).sum())?;
             let find = Find::Numbers(by_number);
             return Ok(Shard { first, n, find, profiles: Arc::clone(self), _memory: Some(memory) });
