@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,32 +25,95 @@ use object_store::{
 /// What is longer than this is left to other threads.
 const LONGEST: u64 = 16 << 20;
 
+/// What is shorter than this is read into memory of its own.
+const SHORTEST: usize = 16 << 10;
+
+/// So many bytes are kept for those who read next.
+const KEPT: usize = 16 << 20;
+
 /// The local file system.
 #[derive(Debug)]
-pub(super) struct Disk(LocalFileSystem);
+pub(super) struct Disk {
+    files: LocalFileSystem,
+    spare: Arc<Spare>,
+}
+
+/// Buffers for those who read next. Memory that is new to a process comes page by page, each at its first touch, which takes
+/// longer than copying what the system has of a file.
+#[derive(Debug, Default)]
+struct Spare(Mutex<Vec<Vec<u8>>>);
+
+impl Spare {
+    /// A buffer of so many bytes, whichever they are, or up to twice as many: whoever holds a part holds all of it.
+    fn take(&self, length: usize) -> Vec<u8> {
+        let mut buffers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fitting = (0..buffers.len()).filter(|at| (length..=2 * length).contains(&buffers[*at].len()));
+        match fitting.min_by_key(|at| buffers[*at].len()) {
+            Some(at) => buffers.swap_remove(at),
+            None => vec![0; length],
+        }
+    }
+
+    /// Keeps a buffer, and of all no more than is worth it, the longest.
+    fn give(&self, buffer: Vec<u8>) {
+        let mut buffers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        buffers.push(buffer);
+        buffers.sort_unstable_by_key(|buffer| std::cmp::Reverse(buffer.len()));
+        let mut kept = 0;
+        buffers.retain(|buffer| {
+            kept += buffer.len();
+            kept <= KEPT
+        });
+    }
+}
+
+/// A buffer as long as somebody has a part of it.
+struct Lent {
+    bytes: Vec<u8>,
+    spare: Arc<Spare>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.spare.give(std::mem::take(&mut self.bytes));
+    }
+}
 
 impl Disk {
     pub(super) fn new() -> Self {
         // Deleting the last file of a folder leaves the folder: another writer may be about to use it.
-        Self(LocalFileSystem::new())
+        Self { files: LocalFileSystem::new(), spare: Arc::default() }
     }
 
     /// Some parts of a file; `None` where they cannot be read here, and where that fails: the file system knows how to
     /// say why.
     fn read(&self, path: &Path, ranges: &[Range<u64>]) -> Option<(Metadata, Vec<Bytes>)> {
-        if ranges.iter().map(|range| range.end.saturating_sub(range.start)).sum::<u64>() > LONGEST {
+        let all: u64 = ranges.iter().map(|range| range.end.saturating_sub(range.start)).sum();
+        if all > LONGEST {
             return None;
         }
-        let mut file = File::open(self.0.path_to_filesystem(path).ok()?).ok()?;
-        let part = |range: &Range<u64>| {
-            let length = usize::try_from(range.end.checked_sub(range.start)?).ok()?;
-            let mut bytes = Vec::with_capacity(length);
+        let mut file = File::open(self.files.path_to_filesystem(path).ok()?).ok()?;
+        let all = usize::try_from(all).ok()?;
+        let mut bytes = if all < SHORTEST { vec![0; all] } else { self.spare.take(all) };
+        let (mut places, mut end) = (vec![], 0);
+        for range in ranges {
+            let start = end;
+            end += usize::try_from(range.end.checked_sub(range.start)?).ok()?;
             file.seek(SeekFrom::Start(range.start)).ok()?;
-            file.by_ref().take(range.end - range.start).read_to_end(&mut bytes).ok()?;
-            (bytes.len() == length).then(|| bytes.into())
+            file.read_exact(&mut bytes[start..end]).ok()?;
+            places.push(start..end);
+        }
+        let bytes = match all < SHORTEST {
+            true => Bytes::from(bytes),
+            false => Bytes::from_owner(Lent { bytes, spare: Arc::clone(&self.spare) }),
         };
-        let parts = ranges.iter().map(part).collect::<Option<_>>()?;
-        Some((file.metadata().ok()?, parts))
+        Some((file.metadata().ok()?, places.into_iter().map(|place| bytes.slice(place)).collect()))
     }
 
     /// What is asked of a part of a file and of nothing else.
@@ -78,7 +142,7 @@ impl Disk {
 
 impl fmt::Display for Disk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.files.fmt(f)
     }
 }
 
@@ -87,19 +151,19 @@ impl ObjectStore for Disk {
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         match self.part(path, &options) {
             Some(part) => Ok(part),
-            None => self.0.get_opts(path, options).await,
+            None => self.files.get_opts(path, options).await,
         }
     }
 
     async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         match self.read(path, ranges) {
             Some((_, parts)) => Ok(parts),
-            None => self.0.get_ranges(path, ranges).await,
+            None => self.files.get_ranges(path, ranges).await,
         }
     }
 
     async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        self.0.put_opts(path, payload, options).await
+        self.files.put_opts(path, payload, options).await
     }
 
     async fn put_multipart_opts(
@@ -107,15 +171,15 @@ impl ObjectStore for Disk {
         path: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.0.put_multipart_opts(path, options).await
+        self.files.put_multipart_opts(path, options).await
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.0.delete_stream(paths)
+        self.files.delete_stream(paths)
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.0.list(prefix)
+        self.files.list(prefix)
     }
 
     fn list_with_offset(
@@ -123,19 +187,19 @@ impl ObjectStore for Disk {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.0.list_with_offset(prefix, offset)
+        self.files.list_with_offset(prefix, offset)
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.0.list_with_delimiter(prefix).await
+        self.files.list_with_delimiter(prefix).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.0.copy_opts(from, to, options).await
+        self.files.copy_opts(from, to, options).await
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
-        self.0.rename_opts(from, to, options).await
+        self.files.rename_opts(from, to, options).await
     }
 }
 
@@ -144,6 +208,33 @@ mod tests {
     use object_store::ObjectStoreExt;
 
     use super::*;
+
+    #[tokio::test]
+    async fn buffers_are_read_into_again_when_nobody_has_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a");
+        let bytes: Vec<u8> = (0..100_000_u32).map(|at| (at % 251) as u8).collect();
+        std::fs::write(&file, &bytes).unwrap();
+        let (disk, path) = (Disk::new(), Path::from_absolute_path(&file).unwrap());
+        let parts = [10..40_010_u64, 50_000..50_000, 60_000..60_007];
+        let expected = |range: &Range<u64>| bytes[range.start as usize..range.end as usize].to_vec();
+        let held = disk.get_ranges(&path, &parts).await.unwrap();
+        // Who still has a part keeps it, whoever reads after.
+        let later = disk.get_range(&path, 20_000..90_000).await.unwrap();
+        assert!(held.iter().zip(&parts).all(|(part, range)| *part == expected(range)));
+        assert_eq!(later, expected(&(20_000..90_000)));
+        let place = later.as_ptr();
+        drop((held, later));
+        let again = disk.get_range(&path, 30_000..90_000).await.unwrap();
+        assert_eq!((again.as_ptr(), again.len()), (place, 60_000));
+        assert_eq!(again, expected(&(30_000..90_000)));
+        // The longest are kept, and not too many.
+        for length in [KEPT / 2, KEPT / 4, KEPT / 2, 1] {
+            disk.spare.give(vec![0; length]);
+        }
+        let kept: Vec<usize> = disk.spare.0.lock().unwrap().iter().map(Vec::len).collect();
+        assert_eq!(kept, [KEPT / 2, KEPT / 2]);
+    }
 
     #[tokio::test]
     async fn parts_of_files_are_those_of_the_file_system() {
