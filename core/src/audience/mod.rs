@@ -370,7 +370,7 @@ fn kept_instant(as_of: DateTime<Utc>) -> Result<DateTime<Utc>> {
 /// So many segments at most are written together: each holds a row group of its file.
 const TOGETHER: usize = 16;
 
-/// Segments with so many members together are written on their own, since the places of these are kept.
+/// So many members at most have segments that are written together: the places of all of them are kept.
 const MANY: u64 = 1 << 22;
 
 /// Segments, with what the caller knows them by, in groups that are written together.

@@ -86,8 +86,10 @@ impl Population {
         let views = &views[places];
         let [Some(first), Some(last)] = [views.first(), views.last()] else { return };
         let [first, last] = [first, last].map(|view| ByteView::from(*view));
+        // Short keys are in their views, and what is read as their place is none.
         let bytes = buffers.get(first.buffer_index as usize).and_then(|buffer| {
-            buffer.get(first.offset as usize..last.offset as usize + last.length as usize)
+            let bytes = first.offset as usize..last.offset as usize + last.length as usize;
+            (first.buffer_index == last.buffer_index).then(|| buffer.get(bytes)).flatten()
         });
         let of_views = views.iter().step_by(LINE / size_of::<u128>()).fold(0, |all, view| all ^ view);
         let of_bytes = bytes.map(|bytes| bytes.iter().step_by(LINE).fold(0, |all, byte| all ^ byte));
