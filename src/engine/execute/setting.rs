@@ -1,5 +1,6 @@
 //! `SET`, `RESET`, `DEALLOCATE`: what a session remembers.
 
+use datafusion::common::config::ConfigField;
 use datafusion::logical_expr::Statement;
 
 use crate::diagnostic::{Diagnostic, Kind};
@@ -44,7 +45,11 @@ pub(in crate::engine) fn set(session: &Session, variable: &str, value: Option<&s
             let Some(entry) = entries.into_iter().find(|entry| entry.key == variable) else {
                 return Err(not_found(session, variable).into());
             };
-            config.options_mut().set(variable, entry.value.as_deref().unwrap_or_default())?;
+            match entry.value {
+                Some(value) => config.options_mut().set(variable, &value)?,
+                // An empty text is not no value: no time zone is called so.
+                None => config.options_mut().reset(variable)?,
+            }
         }
     }
     session.remembered(|state| state.config = config);
