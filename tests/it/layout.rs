@@ -415,6 +415,7 @@ async fn what_cannot_be_laid_out_says_so() {
     run(&session, script).await.unwrap();
     let statements = [
         "OPTIMIZE EVENTS",
+        "OPTIMIZE EVENT OF shop",
         "OPTIMIZE EVENTS OF shop INTO BUCKETS",
         "OPTIMIZE EVENTS OF shop INTO 3",
         "OPTIMIZE EVENTS OF shop INTO 2.5 BUCKETS",

@@ -42,7 +42,8 @@ pub(super) fn parse(parser: &mut Parser<'_>) -> Result<EvaluateSegments> {
                 parser.eat(&["DATE"]);
             }
             run.as_of = Some(parser.string("an instant such as `TIMESTAMP '2026-06-15T12:00:00Z'`")?);
-        } else if parser.eat(&["DRY", "RUN"]) {
+        } else if parser.eat(&["DRY"]) {
+            parser.expect(&["RUN"])?;
             run.dry_run = true;
         } else if parser.at_end() {
             return Ok(run);

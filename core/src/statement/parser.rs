@@ -125,13 +125,9 @@ fn command(parser: &mut Parser<'_>) -> Result<Command> {
     if parser.eat(&["EVALUATE"]) {
         return Ok(Command::Evaluate { run: evaluate_segments::parse(parser)?, explain: false });
     }
-    if parser.eat(&["OPTIMIZE", "EVENTS", "OF"]) {
+    if parser.eat(&["OPTIMIZE"]) {
+        parser.expect(&["EVENTS", "OF"])?;
         return optimize_events::parse(parser).map(Command::OptimizeEvents);
-    }
-    if parser.peek_word("OPTIMIZE") {
-        let fault =
-            Diagnostic::new(Kind::Syntax, "expected `OPTIMIZE EVENTS OF` and the name of a profile store");
-        return Err(fault.at(parser.here()));
     }
     if parser.eat(&["CANCEL", "QUERY"]) {
         let (id, span) = parser.string("the id of a query, as `coterie.queries` shows it")?;
@@ -252,9 +248,14 @@ impl<'a> Parser<'a> {
             Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word))
     }
 
-    /// Takes the words or fails.
+    /// Takes the words, or fails at the first that is another one.
     pub(super) fn expect(&mut self, words: &[&str]) -> Result<()> {
-        if self.eat(words) { Ok(()) } else { Err(self.unexpected(&format!("`{}`", words.join(" ")))) }
+        for (at, word) in words.iter().enumerate() {
+            if !self.eat(&[word]) {
+                return Err(self.unexpected(&format!("`{}`", words[at..].join(" "))));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the next token is that symbol.

@@ -3,7 +3,7 @@
 use datafusion::common::config::ConfigField;
 use datafusion::logical_expr::Statement;
 
-use crate::diagnostic::{Diagnostic, Kind};
+use crate::diagnostic::{Diagnostic, Kind, nearest};
 use crate::engine::Session;
 use crate::error::Result;
 use crate::session::instant;
@@ -99,7 +99,15 @@ fn not_found(session: &Session, variable: &str) -> Diagnostic {
     let config = session.config();
     let entries = config.options().entries();
     let names: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
+    // `time_zon`: the end of a long name.
+    let ends: Vec<&str> =
+        names.iter().map(|name| name.rsplit_once('.').map_or(*name, |(_, end)| end)).collect();
+    let by_end = || {
+        let near = nearest(variable, ends.iter().copied())?;
+        ends.iter().position(|end| *end == near).map(|at| names[at])
+    };
+    let near = nearest(variable, names.iter().copied()).or_else(by_end);
     Diagnostic::new(Kind::Name, format!("no setting is called `{variable}`"))
-        .suggest(variable, names.iter().copied())
+        .suggest(near.unwrap_or_default(), near)
         .help("`SHOW ALL` lists them")
 }
