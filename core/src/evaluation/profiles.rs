@@ -27,7 +27,7 @@ use super::pending;
 use super::prepare::Prepared;
 use super::reading::{ProfileReader, in_order, joined};
 use super::register::{Places, Registered};
-use super::scan::Rows;
+use super::scan::{Rows, projection, scan};
 use super::shard::{Place, Profiles, Shard, by_bucket};
 use super::{Buckets, LaidOut, MemberKeys, Members, Tables, Watch};
 
@@ -83,21 +83,24 @@ impl Prepared {
                 Of::Lookup(_) => return Err(bug!("a lookup of profiles in a program")),
             }
         }
-        let mut names: Vec<String> = vec![];
-        for name in others.iter().chain(&deciding).filter_map(|path| path.first()).map(|name| quote(name)) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
         let schema = Arc::clone(&self.program.store.profiles);
         let state = tables.state();
-        let plan = tables.plan(&format!("SELECT {} FROM {}", names.join(", "), declared.table)).await?;
-        let plan = state.create_physical_plan(&plan).await?;
-        let statistics = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new());
-        let n_profiles = statistics.ok().and_then(|known| known.num_rows.get_value().copied());
         let paths: Vec<&[String]> = others.iter().chain(&deciding).map(|path| &path[..]).collect();
         let n_threads = state.config().target_partitions();
-        let rows = Rows::of(plan, &schema, &paths, None, n_threads, state.runtime_env()).await?;
+        let (own_schema, plan) = scan(tables, &declared.table, &paths, &[]).await?;
+        let mut rows = Rows::of(plan, &schema, &paths, None, n_threads, state.runtime_env()).await?;
+        let n_profiles = match &mut rows {
+            Rows::Files(files) => Some(files.n_rows()),
+            // Other rows DataFusion reads by several threads, if it plans them.
+            Rows::Plan(plan) => {
+                let names = projection(&own_schema, &paths)?.into_iter();
+                let names: Vec<String> = names.map(|at| quote(own_schema.field(at).name())).collect();
+                let query = format!("SELECT {} FROM {}", names.join(", "), declared.table);
+                *plan = state.create_physical_plan(&tables.plan(&query).await?).await?;
+                let known = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new());
+                known.ok().and_then(|known| known.num_rows.get_value().copied())
+            }
+        };
         let mut registered = None;
         if let (Rows::Files(files), Some(_)) = (&rows, in_common(copies)) {
             registered = Registered::open(copies, files, state).await?;

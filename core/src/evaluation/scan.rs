@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{take, take_record_batch};
-use arrow::datatypes::{DataType, Int32Type, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -49,13 +49,9 @@ impl Prepared {
                 (Arc::clone(schema), scan(&projection(schema, &columns)?, since)?)
             }
             None => {
-                let provider = tables.provider(&self.events(table.at).table).await?;
-                let schema = provider.schema();
-                let filters: Vec<LogicalExpr> =
-                    since_filter(&table.time, &table.time_type, table.since).into_iter().collect();
-                let plan =
-                    provider.scan(state, Some(&projection(&schema, &columns)?), &filters, None).await?;
-                (schema, plan)
+                let filter = since_filter(&table.time, &table.time_type, table.since);
+                let filters: Vec<LogicalExpr> = filter.into_iter().collect();
+                scan(tables, &self.events(table.at).table, &columns, &filters).await?
             }
         };
         let n_threads = if copy.is_none() { state.config().target_partitions() } else { 1 };
@@ -64,8 +60,24 @@ impl Prepared {
     }
 }
 
+/// The columns of a table, and a scan of some of them. What files say about all of their columns is not put together for it,
+/// since nobody asks the plan, and that takes as long as the rest of planning.
+pub(super) async fn scan(
+    tables: &dyn Tables,
+    table: &str,
+    columns: &[&[String]],
+    filters: &[LogicalExpr],
+) -> Result<(SchemaRef, Arc<dyn ExecutionPlan>)> {
+    let provider = tables.provider(table).await?;
+    let schema = provider.schema();
+    let mut state = tables.state().clone();
+    state.config_mut().options_mut().execution.collect_statistics = false;
+    let plan = provider.scan(&state, Some(&projection(&schema, columns)?), filters, None).await?;
+    Ok((schema, plan))
+}
+
 /// Where the columns are that paths begin with.
-fn projection(schema: &Schema, paths: &[&[String]]) -> Result<Vec<usize>> {
+pub(super) fn projection(schema: &Schema, paths: &[&[String]]) -> Result<Vec<usize>> {
     let mut projection = vec![];
     for name in paths.iter().filter_map(|path| path.first()) {
         let at = schema.index_of(name).map_err(|error| bug!("column `{name}`: {error}"))?;
