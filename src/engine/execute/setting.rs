@@ -99,15 +99,15 @@ fn not_found(session: &Session, variable: &str) -> Diagnostic {
     let config = session.config();
     let entries = config.options().entries();
     let names: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
-    // `time_zon`: the end of a long name.
-    let ends: Vec<&str> =
-        names.iter().map(|name| name.rsplit_once('.').map_or(*name, |(_, end)| end)).collect();
-    let by_end = || {
-        let near = nearest(variable, ends.iter().copied())?;
-        ends.iter().position(|end| *end == near).map(|at| names[at])
+    let near = nearest(variable, names.iter().copied()).or_else(|| {
+        // Of `datafusion.execution.time_zone` the end alone.
+        let end = nearest(variable, names.iter().filter_map(|name| name.rsplit('.').next()))?;
+        names.iter().copied().find(|name| name.rsplit('.').next() == Some(end))
+    });
+    let fault = Diagnostic::new(Kind::Name, format!("no setting is called `{variable}`"));
+    let fault = match near {
+        Some(name) => fault.help(format!("did you mean `{name}`?")),
+        None => fault,
     };
-    let near = nearest(variable, names.iter().copied()).or_else(by_end);
-    Diagnostic::new(Kind::Name, format!("no setting is called `{variable}`"))
-        .suggest(near.unwrap_or_default(), near)
-        .help("`SHOW ALL` lists them")
+    fault.help("`SHOW ALL` lists them")
 }
