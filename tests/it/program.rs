@@ -759,3 +759,30 @@ async fn lists_are_asked_about_any_number_of_elements() {
         assert_eq!([found], *first_column(&run(&session, &sql).await.unwrap()), "{rule}");
     }
 }
+
+/// A file that is no Parquet any more, or in which a page is not what it was.
+#[tokio::test]
+async fn broken_files_are_named() {
+    for (table, cut) in [("profiles", 0), ("events", 0), ("events", 100)] {
+        let folder = tempfile::tempdir().unwrap();
+        let session = open(Options::default()).await;
+        let profiles = "SELECT 'p' || value AS id FROM generate_series(1, 500)";
+        let events = "SELECT 'p' || value AS who, to_timestamp_micros(value) AS at, 'k' || value AS kind FROM generate_series(1, 500)";
+        files(&session, folder.path(), [("profiles", profiles), ("events", events)]).await;
+        let store =
+            "CREATE PROFILE STORE world PROFILES profiles KEY (id) EVENTS events KEY (who) TIMESTAMP (at);
+            CREATE SEGMENT asked AS did(kind = 'k7')";
+        run(&session, store).await.unwrap();
+        let file = std::fs::read_dir(folder.path().join(table)).unwrap().next().unwrap().unwrap().path();
+        let mut bytes = std::fs::read(&file).unwrap();
+        match cut {
+            0 => bytes.truncate(40),
+            n => bytes[4..4 + n].fill(0xff),
+        }
+        std::fs::write(&file, bytes).unwrap();
+        let error = run(&session, "SELECT id FROM segment.asked").await.unwrap_err();
+        let expected = format!("cannot read `{}`: ", file.display());
+        assert_eq!(error.kind(), Kind::Storage, "{error}");
+        assert!(error.message().starts_with(&expected), "{error}");
+    }
+}

@@ -101,6 +101,8 @@ impl Piece {
 #[derive(Debug)]
 struct File {
     path: Path,
+    /// What users call it.
+    name: String,
     size: u64,
     /// When it was changed last, in microseconds since 1970.
     modified: i64,
@@ -137,6 +139,8 @@ impl Files {
         let Some(config) = config.filter(|config| is_plain(config)) else { return Ok(None) };
         let store = runtime.object_store(&config.object_store_url)?;
         let cache = runtime.cache_manager.get_file_metadata_cache();
+        let is_on_disk = config.object_store_url.as_str().starts_with("file:");
+        let root = if is_on_disk { "/" } else { config.object_store_url.as_str() };
         let (mut files, mut seen, mut reading) = (vec![], HashSet::new(), JoinSet::new());
         for (partition, group) in config.file_groups.iter().enumerate() {
             for file in group.iter() {
@@ -148,7 +152,8 @@ impl Files {
                     files.extend(described(&mut reading).await?);
                 }
                 let (store, cache) = (Arc::clone(&store), Arc::clone(&cache));
-                reading.spawn(File::describe(store, cache, file.object_meta.clone(), partition, pages));
+                let name = format!("{root}{}", file.object_meta.location);
+                reading.spawn(File::describe(store, cache, file.object_meta.clone(), name, partition, pages));
             }
         }
         while let Some(file) = described(&mut reading).await? {
@@ -173,7 +178,6 @@ impl Files {
                 before += rows.len();
             }
         }
-        let is_on_disk = config.object_store_url.as_str().starts_with("file:");
         let gap = if is_on_disk { GAP_ON_DISK } else { GAP };
         Ok(Some(Self { store, gap, files, pieces, n_rows: before, shared: Mutex::default() }))
     }
@@ -280,7 +284,7 @@ impl Files {
         if let Some(selection) = selection {
             builder = builder.with_row_selection(selection);
         }
-        Ok((builder.build().map_err(|error| broken(&file.path, error))?, bytes))
+        Ok((builder.build().map_err(|error| broken(&file.name, error))?, bytes))
     }
 
     fn shared(&self, of: Columns) -> Arc<OnceCell<Fetched>> {
@@ -301,7 +305,7 @@ impl Files {
         piece: &Piece,
         reader: &mut ParquetRecordBatchReader,
     ) -> Result<Option<RecordBatch>> {
-        let failed = |error: arrow::error::ArrowError| broken(&self.files[piece.file].path, error.into());
+        let failed = |error: arrow::error::ArrowError| broken(&self.files[piece.file].name, error.into());
         reader.next().transpose().map_err(failed)
     }
 }
@@ -332,6 +336,7 @@ impl File {
         store: Arc<dyn ObjectStore>,
         cache: Arc<FileMetadataCache>,
         object: ObjectMeta,
+        name: String,
         partition: usize,
         pages: bool,
     ) -> Result<Self> {
@@ -340,15 +345,16 @@ impl File {
             .with_file_metadata_cache(Some(cache))
             .with_page_index_policy(Some(policy))
             .fetch_metadata()
-            .await?;
+            .await
+            .map_err(|error| source::in_file(error, &name))?;
         let own = ArrowReaderMetadata::try_new(Arc::clone(&metadata), ArrowReaderOptions::new())
-            .map_err(|error| broken(&object.location, error))?;
+            .map_err(|error| broken(&name, error))?;
         let schema = Arc::clone(own.schema());
         let mut groups = vec![];
         groups.resize_with(metadata.num_row_groups(), OnceLock::new);
         let (size, modified) = (object.size, object.last_modified.timestamp_micros());
         let (path, few) = (object.location, OnceLock::new());
-        Ok(Self { path, size, modified, partition, metadata, schema, groups, few })
+        Ok(Self { path, name, size, modified, partition, metadata, schema, groups, few })
     }
 
     /// The first and the last time of each row group, where the file says and all its events have one: those without
@@ -404,7 +410,7 @@ impl File {
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let options = ArrowReaderOptions::new().with_schema(schema);
         let reading = ArrowReaderMetadata::try_new(Arc::clone(&self.metadata), options)
-            .map_err(|error| broken(&self.path, error))?;
+            .map_err(|error| broken(&self.name, error))?;
         Ok(known.get_or_init(|| reading).clone())
     }
 }
@@ -480,9 +486,8 @@ fn same_type(left: &DataType, right: &DataType) -> bool {
     }
 }
 
-fn broken(path: &Path, error: ParquetError) -> Error {
-    let error = datafusion::common::DataFusionError::from(error).context(format!("reading `{path}`"));
-    error.into()
+fn broken(file: &str, error: ParquetError) -> Error {
+    source::in_file(error.into(), file).into()
 }
 
 /// The rows that may matter, as Parquet's reader takes them.

@@ -34,6 +34,7 @@ use datafusion::execution::SessionState;
 use crate::error::Result;
 
 pub use declare::declare;
+pub(crate) use named_format::in_file;
 pub use present::{File, files, in_order, scan};
 pub use table::{Format, Location, Order, Table};
 

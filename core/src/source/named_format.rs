@@ -74,7 +74,7 @@ impl NamedFormat {
 }
 
 /// Names the file of an error about its content; others (a failing expression in the scan) stay as they are.
-pub(super) fn in_file(error: DataFusionError, file: &str) -> DataFusionError {
+pub(crate) fn in_file(error: DataFusionError, file: &str) -> DataFusionError {
     // Readers report what they cannot parse as casts do, except for the first words.
     let parsing = matches!(error.find_root(), DataFusionError::ArrowError(inner, _)
         if matches!(&**inner, ArrowError::ParseError(message) if !message.starts_with("Error parsing ")));
