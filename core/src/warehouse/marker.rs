@@ -5,13 +5,15 @@ use std::path::PathBuf;
 
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt};
-use tokio::task::spawn_blocking;
 use url::Url;
 use uuid::Uuid;
 
 use crate::error::{Result, from_io, from_object_store};
 
 /// Where the marker is.
+///
+/// A local one is looked at and changed in the thread that asks: the file system takes microseconds for that, and handing
+/// it to another thread and waiting takes tens of them, for each statement several times.
 #[derive(Debug)]
 pub(super) enum Marker {
     /// A local file, to which every change appends a byte: its length counts the changes. (Replacing it, as object
@@ -36,7 +38,7 @@ impl Marker {
     /// The marker as it is now.
     pub(super) async fn look(&self, store: &dyn ObjectStore) -> Result<Mark> {
         match self {
-            Self::Local(path) => match tokio::fs::metadata(path).await {
+            Self::Local(path) => match std::fs::metadata(path) {
                 Ok(found) => Ok(length(found.len())),
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(Mark::default()),
                 Err(error) => Err(from_io(&format!("cannot read `{}`", path.display()), error)),
@@ -54,10 +56,7 @@ impl Marker {
     pub(super) async fn change(&self, store: &dyn ObjectStore) -> Result<(Mark, Mark)> {
         match self {
             Self::Local(path) => {
-                let appended = path.clone();
-                let length_now = spawn_blocking(move || append(&appended)).await;
-                let now = length_now
-                    .map_err(|error| crate::bug!("{error}"))?
+                let now = append(path)
                     .map_err(|error| from_io(&format!("cannot write `{}`", path.display()), error))?;
                 let before = match now {
                     0 | 1 => Mark::default(),
