@@ -700,48 +700,48 @@ def worker(a):
 
 def run_one(a, engine, n, mode, profiles, events):
     env = engines.limit_env(dict(os.environ))
-    with tempfile.TemporaryDirectory(dir=a.tmp) as tmp:
-        env["TMPDIR"] = tmp
-        cmd = [sys.executable, os.path.abspath(__file__), "--worker", engine, "--n", str(n), "--modes", mode, "--seed", str(a.seed), "--draw", a.draw,
-               "--profiles", profiles, "--events", events]
-        if a.no_sequences:
-            cmd.append("--no-sequences")
-        if a.warehouse:
-            cmd += ["--warehouse", a.warehouse]
-        if a.pairs is not None:
-            os.mkdir(f"{tmp}/pairs")
-            cmd += ["--pairs", f"{tmp}/pairs"]
-        cpus = set(sorted(os.sched_getaffinity(0))[:engines.THREADS])
-        why = []
-        t0 = time.perf_counter()
-        with open(f"{tmp}/out", "w+") as fo, open(f"{tmp}/err", "w+") as fe:
-            p = subprocess.Popen(cmd, stdout=fo, stderr=fe, env=env, preexec_fn=lambda: os.sched_setaffinity(0, cpus))
+    tmp = tempfile.mkdtemp(dir=a.kept)
+    env["TMPDIR"] = tmp
+    cmd = [sys.executable, os.path.abspath(__file__), "--worker", engine, "--n", str(n), "--modes", mode, "--seed", str(a.seed), "--draw", a.draw,
+           "--profiles", profiles, "--events", events]
+    if a.no_sequences:
+        cmd.append("--no-sequences")
+    if a.warehouse:
+        cmd += ["--warehouse", a.warehouse]
+    if a.pairs is not None:
+        os.mkdir(f"{tmp}/pairs")
+        cmd += ["--pairs", f"{tmp}/pairs"]
+    cpus = set(sorted(os.sched_getaffinity(0))[:engines.THREADS])
+    why = []
+    t0 = time.perf_counter()
+    with open(f"{tmp}/out", "w+") as fo, open(f"{tmp}/err", "w+") as fe:
+        p = subprocess.Popen(cmd, stdout=fo, stderr=fe, env=env, preexec_fn=lambda: os.sched_setaffinity(0, cpus))
 
-            def watch():
-                while p.poll() is None:
-                    try:
-                        rss = next(int(x.split()[1]) for x in open(f"/proc/{p.pid}/status") if x.startswith("VmRSS"))
-                    except (OSError, StopIteration):
-                        break
-                    if rss > MEM * 1024 * 1024:
-                        why.append(f"over {MEM} GiB of memory after {time.perf_counter() - t0:.0f} s")
-                    elif time.perf_counter() - t0 > a.timeout:
-                        why.append(f"over {a.timeout:.0f} s")
-                    if why:
-                        p.send_signal(signal.SIGKILL)
-                        break
-                    time.sleep(.1)
-            th = threading.Thread(target=watch)
-            th.start()
-            p.wait()
-            th.join()
-            fo.seek(0)
-            fe.seek(0)
-            wall = time.perf_counter() - t0
-            for line in fo.read().splitlines():
-                if line.startswith("RESULT "):
-                    return dict(json.loads(line[7:]), wall=wall)
-            return dict(error=why[0] if why else f"exit {p.returncode}: " + fe.read().strip()[-300:])
+        def watch():
+            while p.poll() is None:
+                try:
+                    rss = next(int(x.split()[1]) for x in open(f"/proc/{p.pid}/status") if x.startswith("VmRSS"))
+                except (OSError, StopIteration):
+                    break
+                if rss > MEM * 1024 * 1024:
+                    why.append(f"over {MEM} GiB of memory after {time.perf_counter() - t0:.0f} s")
+                elif time.perf_counter() - t0 > a.timeout:
+                    why.append(f"over {a.timeout:.0f} s")
+                if why:
+                    p.send_signal(signal.SIGKILL)
+                    break
+                time.sleep(.1)
+        th = threading.Thread(target=watch)
+        th.start()
+        p.wait()
+        th.join()
+        fo.seek(0)
+        fe.seek(0)
+        wall = time.perf_counter() - t0
+        for line in fo.read().splitlines():
+            if line.startswith("RESULT "):
+                return dict(json.loads(line[7:]), wall=wall)
+        return dict(error=why[0] if why else f"exit {p.returncode}: " + fe.read().strip()[-300:])
 
 
 def main():
@@ -775,6 +775,16 @@ def main():
         return
     tail = "_clustered" if a.layout == "clustered" else ""
     profiles, events = a.profiles or f"{a.data}/profiles{tail}", a.events or f"{a.data}/events{tail}"
+    # ext4 is slow in making files for a minute after others were deleted, so that all are deleted in the end.
+    with tempfile.TemporaryDirectory(dir=a.tmp) as a.kept:
+        rows, differ = measure(a, profiles, events)
+    if a.out:
+        json.dump(dict(data=a.data, layout=a.layout, warehouse=a.warehouse, draw=a.draw, pairs=a.pairs is not None, seed=a.seed, threads=engines.THREADS, mem_gb=MEM, rows=rows), open(a.out, "w"), indent=1)
+    sys.exit(1 if differ else 0)
+
+
+def measure(a, profiles, events):
+    """a line for each engine and number of rules, and whether any counts differ"""
     rows, differ = [], False
     for n in [int(x) for x in a.n.split(",")]:
         seen = {}
@@ -800,9 +810,7 @@ def main():
         for c in seen.values():
             c.pop("counts", None)
             rows.append(c)
-    if a.out:
-        json.dump(dict(data=a.data, layout=a.layout, warehouse=a.warehouse, draw=a.draw, pairs=a.pairs is not None, seed=a.seed, threads=engines.THREADS, mem_gb=MEM, rows=rows), open(a.out, "w"), indent=1)
-    sys.exit(1 if differ else 0)
+    return rows, differ
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 
     run.py --data /data/M --engines duckdb,clickhouse,datafusion,polars --repeats 3 --out m.json --md m.md
     run.py --data /data/M --engines duckdb,coterie --workloads w04,w11 ...      # needs COTERIE_BIN
-    run.py --data /data/M --engines duckdb,coterie --warehouse /data/M/warehouse # coterie on its laid-out copy
+    run.py --data /data/M --engines duckdb,coterie --warehouse /data/M/warehouse # coterie on its laid-out copy, too
     run.py --data /data/M --engines duckdb,coterie --known                       # the peers look for profiles, too
 
 Every measurement is a fresh process held to BENCH_THREADS (2) threads and CPUs. The engines take turns
@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 
+OURS = ("coterie", "coterie_laid_out")
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import engines  # noqa: E402
@@ -67,11 +68,12 @@ def cpus():
 def run_one(a, engine, seg, profiles, events):
     env = engines.limit_env(dict(os.environ))
     pre = lambda: os.sched_setaffinity(0, cpus())
-    if engine == "coterie":
+    if engine in OURS:
         with tempfile.NamedTemporaryFile(suffix=".csv") as out, tempfile.NamedTemporaryFile() as err, tempfile.TemporaryDirectory() as own:
-            if a.warehouse:
+            laid_out = engine == "coterie_laid_out"
+            if laid_out:
                 engines.coterie_borrow(a.warehouse, own)
-            command = engines.coterie_command(seg, profiles, events, a.warehouse and own)
+            command = engines.coterie_command(seg, profiles, events, laid_out and own)
             t0 = time.perf_counter()
             p = subprocess.Popen(command, stdout=out, stderr=err, env=env, preexec_fn=pre)
             _, status, ru = os.wait4(p.pid, 0)
@@ -102,7 +104,7 @@ def main():
     ap.add_argument("--profiles")
     ap.add_argument("--events")
     ap.add_argument("--layout", default="time", choices=["time", "clustered"])
-    ap.add_argument("--warehouse", help="a warehouse made by prepare.py: coterie reads the laid-out events")
+    ap.add_argument("--warehouse", help="a warehouse made by prepare.py: coterie_laid_out, which reads its events, takes turns with the others")
     ap.add_argument("--segments", default=os.path.join(HERE, "segments.yaml"))
     ap.add_argument("--engines", default="duckdb,clickhouse,datafusion,polars")
     ap.add_argument("--workloads", default="all")
@@ -122,7 +124,7 @@ def main():
     if a.workloads != "all":
         pick = a.workloads.split(",")
         segs = [s for s in segs if any(s["id"] == p or s["id"].startswith(p + "_") for p in pick)]
-    names = a.engines.split(",")
+    names = a.engines.split(",") + ["coterie_laid_out"] * bool(a.warehouse)
     results, bad = {}, []
     for seg in segs:
         runs = {e: [] for e in names}
@@ -151,7 +153,7 @@ def main():
         failed = any(v.get("error", "not stated") != "not stated" for v in row.values())
         if not agree or failed:
             bad.append(seg["id"])
-        peers = [v["query"] for e, v in row.items() if e != "coterie" and "query" in v]
+        peers = [v["query"] for e, v in row.items() if e not in OURS and "query" in v]
         best = min(peers) if peers else None
         for v in row.values():
             if "query" in v and best:
@@ -178,7 +180,7 @@ def table(doc, names, metric="query"):
     for wid, r in doc["results"].items():
         es = r["engines"]
         good = {e: v for e, v in es.items() if "query" in v}
-        peers = {e: v for e, v in good.items() if e != "coterie"} or good
+        peers = {e: v for e, v in good.items() if e not in OURS} or good
         best = min(peers, key=lambda e: peers[e][metric]) if peers else "-"
         cells = [f"{es[e][metric]:.3f}" + (f" ({es[e]['rss_mb']} MB)" if metric == "query" else "") if e in good else "-" if es[e]["error"] == "not stated" else "fails" for e in names]
         n = next((v["n"] for v in good.values()), "-")

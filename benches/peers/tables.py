@@ -1,45 +1,59 @@
 #!/usr/bin/env python3
 """The tables of benches/README.md out of what run.py and many.py have written.
 
-    tables.py single plain.json [laid_out.json]
+    tables.py single run.json
     tables.py many narrow.json [wide.json ...]
 
-single: coterie ÷ the best peer of the same run, a line a workload, and the geometric means.
+single: coterie ÷ the best peer, a line a workload, and the geometric means; with --warehouse laid out, too, and beside itself on
+        the files.
 many:   the best peer ÷ coterie, a line a number of rules.
 """
 import json
 import math
 import sys
 
+from run import OURS
+
 
 def peers(cells):
-    good = {e: c for e, c in cells.items() if e != "coterie" and "query" in c}
+    good = {e: c for e, c in cells.items() if e not in OURS and "query" in c}
     return min(good, key=lambda e: good[e]["query"]) if good else None
 
 
 def single(paths):
-    docs = [json.load(open(p)) for p in paths]
-    names = ["on the files", "laid out"][:len(docs)]
-    print("| workload | profiles | best peer | s | " + " | ".join(f"coterie, {n} | ÷ | MB" for n in names) + " |")
-    print("| --- | ---: | --- | ---: | " + "---: | ---: | ---: | " * len(docs))
-    ratios = [[] for _ in docs]
-    for w, first in docs[0]["results"].items():
-        best = peers(first["engines"])
-        n = next((c["n"] for c in first["engines"].values() if "n" in c), "-")
-        cells = [w if first["agree"] else w + " (answers differ)", str(n), best, f"{first['engines'][best]['query']:.3f}"]
-        for at, doc in enumerate(docs):
-            row = doc["results"].get(w, {}).get("engines", {})
-            ours, peer = row.get("coterie", {}), row.get(peers(row) or "", {})
-            if "query" in ours and "query" in peer:
-                ratios[at].append(ours["query"] / peer["query"])
-                cells += [f"{ours['query']:.3f}", f"{ratios[at][-1]:.2f}", str(ours["rss_mb"])]
-            else:
-                cells += ["fails" if ours else "-", "-", "-"]
+    (path,) = paths
+    workloads = json.load(open(path))["results"]
+    names = [e for e in OURS if any(e in r["engines"] for r in workloads.values())]
+    shown = {"coterie": "on the files", "coterie_laid_out": "laid out"}
+    print("| workload | profiles | best peer | s | " + " | ".join(f"{shown[e]} | ÷ | MB" for e in names) + " |")
+    print("| --- | ---: | --- | ---: | " + "---: | ---: | ---: | " * len(names))
+    ratios = {e: [] for e in names}
+    for w, r in workloads.items():
+        row, best = r["engines"], peers(r["engines"])
+        peer = row[best]["query"]
+        n = next((c["n"] for c in row.values() if "n" in c), "-")
+        cells = [w if r["agree"] else w + " (answers differ)", str(n), best, f"{peer:.3f}"]
+        for e in names:
+            ours = row[e]
+            if "query" not in ours:
+                cells += ["fails", "-", "-"]
+                continue
+            ratios[e].append((ours["query"] / peer, w))
+            cells += [f"{ours['query']:.3f}", f"{ratios[e][-1][0]:.2f}", str(ours["rss_mb"])]
         print("| " + " | ".join(cells) + " |")
-    for name, r in zip(names, ratios):
-        if r:
-            mean = math.exp(sum(map(math.log, r)) / len(r))
-            print(f"\nCoterie {name} ÷ best peer: geometric mean {mean:.2f}, worst {max(r):.2f}, {len(r)} workloads.")
+    print()
+    for e in names:
+        told(f"Coterie {shown[e]} ÷ best peer", ratios[e])
+    if len(names) == 2:
+        files, laid = (dict((w, x) for x, w in ratios[e]) for e in names)
+        told("Laid out ÷ on the files", [(laid[w] / files[w], w) for w in laid if w in files])
+
+
+def told(what, ratios):
+    if ratios:
+        mean = math.exp(sum(math.log(x) for x, _ in ratios) / len(ratios))
+        (worst, w), few = max(ratios), sum(x <= 1.2 for x, _ in ratios)
+        print(f"{what}: geometric mean {mean:.2f}, worst {worst:.2f} ({w}), {few} of {len(ratios)} at most 1.2.")
 
 
 def many(paths):
