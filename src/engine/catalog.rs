@@ -2,14 +2,20 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::array::ArrayRef;
+use arrow::compute::cast;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, ScanArgs, SchemaProvider, Session, TableProvider,
 };
-use datafusion::common::Result;
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::execution::SessionStateBuilder;
+use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::utils::{Guarantee, LiteralGuarantee};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::filter::FilterExecBuilder;
 use futures::future::BoxFuture;
 
 use crate::evaluation::MembersExec;
@@ -189,7 +195,13 @@ impl LiveSegment {
     async fn scanning(&self, args: ScanArgs<'_>) -> Result<Arc<dyn ExecutionPlan>> {
         let (projection, limit) = (args.projection(), args.limit());
         let filters = args.filters().unwrap_or_default();
-        if filters.is_empty()
+        let condition = conjunction(filters.iter().cloned().map(unqualified));
+        if let Some(condition) = &condition
+            && let Some(plan) = self.some(condition.clone(), projection, limit).await?
+        {
+            return Ok(plan);
+        }
+        if condition.is_none()
             && let Some((tables, prepared)) = Box::pin(self.scope.segment_program(&self.name)).await?
             // A few members by their attributes are found before all profiles have been read.
             && (limit.is_none() || prepared.reads_events())
@@ -201,9 +213,7 @@ impl LiveSegment {
             return Ok(Arc::new(MembersExec::new(Arc::new(prepared), tables, schema, limit)));
         }
         let mut plan = LogicalPlanBuilder::from(self.scope.segment_plan(&self.name).await?);
-        if let Some(condition) =
-            datafusion::logical_expr::utils::conjunction(filters.iter().cloned().map(unqualified))
-        {
+        if let Some(condition) = condition {
             plan = plan.filter(condition)?;
         }
         if let Some(columns) = projection {
@@ -214,6 +224,39 @@ impl LiveSegment {
         let state = SessionStateBuilder::new_from_existing(self.scope.state());
         state.with_physical_optimizer_rules(vec![]).build().create_physical_plan(&plan).await
     }
+
+    /// The members for whom a condition holds, where it can hold for some keys only and their events are found without
+    /// reading all others.
+    async fn some(
+        &self,
+        condition: Expr,
+        projection: Option<&[usize]>,
+        limit: Option<usize>,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
+        let condition = self.scope.state().create_physical_expr(condition, &schema)?;
+        let Some(keys) = only_keys(&condition, self.schema.field(0)) else { return Ok(None) };
+        let Some((tables, prepared)) = Box::pin(self.scope.segment_program(&self.name)).await? else {
+            return Ok(None);
+        };
+        if !prepared.is_cut(&*tables).await? {
+            return Ok(None);
+        }
+        let members = MembersExec::new(Arc::new(prepared), tables, Arc::clone(&self.schema), None);
+        let filter = FilterExecBuilder::new(condition, Arc::new(members.of_keys(keys)))
+            .apply_projection(projection.map(<[usize]>::to_vec))?
+            .with_fetch(limit);
+        Ok(Some(Arc::new(filter.build()?)))
+    }
+}
+
+/// The keys for which alone a condition can hold; `None` where it may hold for any.
+fn only_keys(condition: &Arc<dyn PhysicalExpr>, key: &Field) -> Option<ArrayRef> {
+    let guarantees = LiteralGuarantee::analyze(condition).into_iter();
+    let of_key =
+        guarantees.filter(|known| known.guarantee == Guarantee::In && known.column.name == *key.name());
+    let fewest = of_key.min_by_key(|known| known.literals.len())?;
+    cast(&ScalarValue::iter_to_array(fewest.literals).ok()?, key.data_type()).ok()
 }
 
 /// A filter as the live segment's own plan has it: its column belongs to the profile table there.

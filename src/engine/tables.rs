@@ -71,8 +71,13 @@ impl ScopeTables {
             schema: layout.numbered(),
             buckets: Buckets { n, of: bucket_of },
             register,
-            scan: Box::new(move |projection, since| {
-                let scan = layout.scan(&layout.within(since, None), Some(projection))?;
+            scan: Box::new(move |projection, since, buckets| {
+                let mut files = layout.within(since, None);
+                if let Some(wanted) = buckets {
+                    let others = files.iter_mut().enumerate().filter(|(bucket, _)| !wanted.contains(bucket));
+                    others.for_each(|(_, files)| files.clear());
+                }
+                let scan = layout.scan(&files, Some(projection))?;
                 Ok(DataSourceExec::from_data_source(scan))
             }),
         }))

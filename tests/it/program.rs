@@ -203,6 +203,12 @@ async fn the_program_finds_the_same_bucket_by_bucket() {
                 assert!(all == stored, "{rule}: {} live, {} stored", all.len(), stored.len());
                 let few = first_column(&run(&session, &format!("{live} LIMIT 3")).await.unwrap());
                 assert!(few.len() == all.len().min(3) && few.iter().all(|id| all.contains(id)), "{few:?}");
+                for (condition, ids) in [ASKED[at % ASKED.len()], ASKED[3]] {
+                    let asked = format!("{live} WHERE {condition}");
+                    let found = first_column(&run(&session, &asked).await.unwrap());
+                    let own = all.iter().filter(|id| ids.contains(&id.as_str()));
+                    assert!(found.iter().eq(own), "{rule}, {condition}: {found:?}");
+                }
             }
             of_rules.push(stored);
         }
@@ -210,6 +216,53 @@ async fn the_program_finds_the_same_bucket_by_bucket() {
     }
     assert!(members.iter().all(|found| *found == members[0]));
     assert!(reports.iter().all(|report| *report == reports[0]), "{reports:?}");
+}
+
+/// Conditions on a member's key, and the keys of profiles for which they hold.
+const ASKED: &[(&str, &[&str])] = &[
+    ("id = 'p77'", &["p77"]),
+    ("id = 'nobody'", &[]),
+    ("'p4' = id AND id = 'p5'", &[]),
+    ("id IN ('p1', 'p77', 'p77', 'p9001', 'p9600', 'p9001 ')", &["p1", "p77", "p9001"]),
+    ("(id = 'p8' OR id = 'p77') AND length(id) > 2", &["p77"]),
+];
+
+#[tokio::test]
+async fn some_keys_are_looked_for_in_their_buckets_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let session =
+        open(Options { threads: Some(2), warehouse: Some(format!("{at}/w")), ..Options::default() }).await;
+    files(&session, folder.path(), [("profiles", PROFILES), ("events", EVENTS)]).await;
+    let store =
+        "CREATE PROFILE STORE world PROFILES profiles KEY (id) EVENTS events KEY (who) TIMESTAMP (at)";
+    run(&session, store).await.unwrap();
+    let plan = async |rule: &str, condition: &str| {
+        run(&session, &format!("CREATE OR REPLACE SEGMENT asked AS {rule}")).await.unwrap();
+        show(&session, &format!("EXPLAIN SELECT count(*) FROM segment.asked WHERE {condition}")).await
+    };
+    let rule = "times(kind = 'view') >= 2 AND points < 80";
+    assert!(!plan(rule, "id = 'p77'").await.contains("MembersExec"), "there is no copy");
+    run(&session, "OPTIMIZE EVENTS OF world INTO 5 BUCKETS").await.unwrap();
+    for (condition, n) in [("id = 'p77'", 1), ("id IN ('p1', 'p2', 'p3', 'p4') AND id < 'p3'", 4)] {
+        let plan = plan(rule, condition).await;
+        assert!(plan.contains("FilterExec") && plan.contains(&format!("keys={n}")), "{plan}");
+    }
+    let found = async |sql: String| first_column(&run(&session, &sql).await.unwrap());
+    let ids = "id IN ('p49', 'p77', 'p81', 'p9001')";
+    let members = found(format!("SELECT id FROM segment.asked WHERE {ids}")).await;
+    let general = found(format!("SELECT id FROM matching('world', $r${rule}$r$) WHERE {ids}")).await;
+    assert!(members == general && (1..4).contains(&members.len()), "{members:?} {general:?}");
+    let count = found(format!("SELECT count(*) FROM segment.asked WHERE {ids}")).await;
+    assert_eq!(count, [members.len().to_string()]);
+    let one = found(format!("SELECT id FROM segment.asked WHERE {ids} LIMIT 1")).await;
+    assert!(one.len() == 1 && members.contains(&one[0]), "{one:?}");
+    // What says nothing about single keys, or asks who comes before whom, is about all profiles.
+    for (rule, condition) in [(rule, "id > 'p9'"), (rule, "id <> 'p77'"), ("top_n(points, 9)", "id = 'p77'")]
+    {
+        let plan = plan(rule, condition).await;
+        assert!(!plan.contains("keys="), "{plan}");
+    }
 }
 
 /// A segment's members by the program, and by the general plan.

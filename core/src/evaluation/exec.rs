@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -27,6 +27,7 @@ pub struct MembersExec {
     tables: Arc<dyn Tables>,
     schema: SchemaRef,
     limit: Option<usize>,
+    keys: Option<ArrayRef>,
     properties: Arc<PlanProperties>,
 }
 
@@ -44,7 +45,12 @@ impl MembersExec {
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        Self { prepared, tables, schema, limit, properties: Arc::new(properties) }
+        Self { prepared, tables, schema, limit, keys: None, properties: Arc::new(properties) }
+    }
+
+    /// Only members among these keys are of interest; others may be left out, and need not be.
+    pub fn of_keys(self, keys: ArrayRef) -> Self {
+        Self { keys: Some(keys), ..self }
     }
 }
 
@@ -59,6 +65,9 @@ impl DisplayAs for MembersExec {
         write!(f, "MembersExec: one pass, {}", self.prepared.summary())?;
         if let Some(limit) = self.limit {
             write!(f, ", limit={limit}")?;
+        }
+        if let Some(keys) = &self.keys {
+            write!(f, ", keys={}", keys.len())?;
         }
         Ok(())
     }
@@ -98,10 +107,10 @@ impl ExecutionPlan for MembersExec {
 
     fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (prepared, tables) = (Arc::clone(&self.prepared), Arc::clone(&self.tables));
-        let (schema, limit) = (Arc::clone(&self.schema), self.limit);
+        let (schema, limit, keys) = (Arc::clone(&self.schema), self.limit, self.keys.clone());
         let members = async move {
-            let mut outcome =
-                prepared.run(&*tables, Asked { members_only: true, limit, ..Asked::default() }).await?;
+            let asked = Asked { members_only: true, limit, keys, ..Asked::default() };
+            let mut outcome = prepared.run(&*tables, asked).await?;
             let Some((_, Members::Positions(members))) = outcome.members.pop() else {
                 return Err(bug!("an evaluation of no rule").into());
             };

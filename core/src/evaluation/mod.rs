@@ -92,9 +92,10 @@ pub trait Tables: Send + Sync {
     fn laid_out<'a>(&'a self, store: &'a Bound, events: usize) -> BoxFuture<'a, Result<Option<LaidOut>>>;
 }
 
-/// A scan of some columns of the files that may hold events since an instant, in microseconds since 1970. Each of its
-/// partitions yields the events of one bucket of keys.
-pub type ScanOfCopy = dyn Fn(&[usize], Option<i64>) -> Result<Arc<dyn ExecutionPlan>> + Send + Sync;
+/// A scan of some columns of the files that may hold events since an instant, in microseconds since 1970, of some buckets of
+/// keys or of all. Each of its partitions yields the events of one bucket, or none if that is not wanted.
+pub type ScanOfCopy =
+    dyn Fn(&[usize], Option<i64>, Option<&[usize]>) -> Result<Arc<dyn ExecutionPlan>> + Send + Sync;
 
 /// An event table that is cut by key.
 pub struct LaidOut {
@@ -128,6 +129,17 @@ pub struct Buckets {
     pub n: usize,
     /// The bucket of each key, given how many there are.
     pub of: fn(&ArrayRef, u32) -> Result<Vec<u32>>,
+}
+
+impl Buckets {
+    /// Those that hold any of some keys, in order.
+    fn of_any(self, keys: &ArrayRef) -> Result<Vec<usize>> {
+        let n = u32::try_from(self.n).map_err(|error| bug!("buckets: {error}"))?;
+        let mut all: Vec<usize> = (self.of)(keys, n)?.into_iter().map(|bucket| bucket as usize).collect();
+        all.sort_unstable();
+        all.dedup();
+        Ok(all)
+    }
 }
 
 /// What an evaluation found.

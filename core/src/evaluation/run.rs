@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use arrow::array::UInt32Array;
+use arrow::array::{ArrayRef, UInt32Array};
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryReservation;
@@ -28,7 +28,7 @@ use super::rank::Ordered;
 use super::scan::{Reader, Scan};
 use super::scatter::Scatter;
 use super::shard::{Profiles, Shard};
-use super::{Members, Outcome, Tables, Watch, rank};
+use super::{LaidOut, Members, Outcome, Tables, Watch, rank};
 
 /// What a run is asked for.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +41,9 @@ pub struct Asked {
     pub counted: HashSet<usize>,
     /// How many members of any rule are enough, where these do not depend on an order of all profiles.
     pub limit: Option<usize>,
+    /// Whose membership is asked, if not everybody's: where events are cut by key, others' are not read, and others may or
+    /// may not be among the members.
+    pub keys: Option<ArrayRef>,
     /// Who is told how far it has come.
     pub watch: Arc<Watch>,
 }
@@ -49,15 +52,16 @@ impl Prepared {
     /// Runs the program.
     pub async fn run(&self, tables: &dyn Tables, mut asked: Asked) -> Result<Outcome> {
         if !self.evaluation.ranks.is_empty() {
-            asked.limit = None;
+            (asked.limit, asked.keys) = (None, None);
         }
         let orphans = asked.orphans;
         let task = tables.state().task_ctx();
         let n_threads = tables.state().config().target_partitions().max(1);
-        let mut copies = vec![];
-        for table in &self.evaluation.tables {
-            copies.push(tables.laid_out(&self.program.store, table.events).await?);
-        }
+        let copies = self.copies(tables).await?;
+        let of_keys = match (&asked.keys, in_common(&copies)) {
+            (Some(keys), Some(buckets)) => Some(buckets.of_any(keys)?),
+            _ => None,
+        };
         let profiles = self.open_profiles(tables, &copies).await?;
         let (mut counting, mut scans) = (vec![], vec![]);
         for (at, copy) in copies.iter().enumerate() {
@@ -68,7 +72,7 @@ impl Prepared {
                 table.key.clone_from(&register.number);
             }
             let table = Arc::new(table);
-            let scan = self.open_scan(tables, &table, copy.as_ref()).await?;
+            let scan = self.open_scan(tables, &table, copy.as_ref(), of_keys.as_deref()).await?;
             asked.watch.total.fetch_add(scan.rows(), Relaxed);
             let aggregates = self.tables[at].aggregates.clone();
             counting.push(Counting::new(&self.evaluation, at, table, aggregates));
@@ -84,7 +88,8 @@ impl Prepared {
             true => First::Both,
         };
         // Where profiles come after the events, buckets are of no use but to end early.
-        let buckets = in_common(&copies).filter(|_| !first.is_events() || asked.limit.is_some());
+        let ends_early = asked.limit.is_some() || of_keys.is_some();
+        let buckets = in_common(&copies).filter(|_| !first.is_events() || ends_early);
         // Who is not wanted counts all the same where profiles are ordered.
         let few = asked.members_only && !asked.orphans && self.evaluation.ranks.is_empty();
         let suspects = few.then(|| Suspects::new(&self.evaluation)).flatten();
@@ -101,7 +106,7 @@ impl Prepared {
         let (values, ranks) = (self.values.clone(), self.ranks.clone());
         let finish = Finish { evaluation, tables: counting, values, ranks, counted };
         let (next, found) = (AtomicUsize::new(0), AtomicU64::new(0));
-        let run = Arc::new(Run { finish, scans, everyone, asked, task, next, found });
+        let run = Arc::new(Run { finish, scans, everyone, asked, of_keys, task, next, found });
         let found = match buckets {
             Some(_) => run.bucket_by_bucket(n_threads).await?,
             None => run.all_at_once(n_threads, first).await?,
@@ -119,6 +124,20 @@ impl Prepared {
             orphans: orphans.then_some(found.read.orphans),
             bytes: found.bytes,
         })
+    }
+
+    /// The laid-out copies of its event tables, as far as there are any.
+    async fn copies(&self, tables: &dyn Tables) -> Result<Vec<Option<LaidOut>>> {
+        let mut copies = vec![];
+        for table in &self.evaluation.tables {
+            copies.push(tables.laid_out(&self.program.store, table.events).await?);
+        }
+        Ok(copies)
+    }
+
+    /// Whether the events of some profiles can be read without those of all others.
+    pub async fn is_cut(&self, tables: &dyn Tables) -> Result<bool> {
+        Ok(self.evaluation.ranks.is_empty() && in_common(&self.copies(tables).await?).is_some())
     }
 
     /// The members of rules, given those of their trees.
@@ -192,6 +211,8 @@ struct Run {
     scans: Vec<Scan>,
     everyone: Everyone,
     asked: Asked,
+    /// The shards of those whose membership is asked, if not everybody's is.
+    of_keys: Option<Vec<usize>>,
     task: Arc<TaskContext>,
     /// What no thread has taken yet.
     next: AtomicUsize,
@@ -280,7 +301,7 @@ impl Run {
 
     /// Each thread reads and finishes one shard after the other.
     async fn bucket_by_bucket(self: &Arc<Self>, n_threads: usize) -> Result<Found> {
-        let n_shards = self.everyone.profiles(&self.task).await?.n_shards();
+        let n_shards = self.n_shards(self.everyone.profiles(&self.task).await?);
         let mut set = JoinSet::new();
         for _ in 0..n_threads.min(n_shards) {
             let run = Arc::clone(self);
@@ -293,12 +314,18 @@ impl Run {
         Ok(all)
     }
 
+    /// How many shards are read.
+    fn n_shards(&self, profiles: &Profiles) -> usize {
+        self.of_keys.as_ref().map_or(profiles.n_shards(), Vec::len)
+    }
+
     async fn shards(&self) -> Result<Found> {
         let (n_tables, profiles) = (self.scans.len(), self.everyone.profiles(&self.task).await?);
         let mut readers = (0..n_tables).map(|table| self.reader(table)).collect::<Result<Vec<_>>>()?;
         let mut known: Vec<Known> = (0..n_tables).map(|_| Known::default()).collect();
         let mut scratch = Scratch::new(self.task.memory_pool());
-        while let Some(at) = self.take(profiles.n_shards()) {
+        while let Some(taken) = self.take(self.n_shards(profiles)) {
+            let at = self.of_keys.as_ref().map_or(taken, |shards| shards[taken]);
             let shard = Arc::new(profiles.shard(at, 1, self.task.memory_pool())?);
             for ((reader, known), counting) in readers.iter_mut().zip(&mut known).zip(&self.finish.tables) {
                 reader.begin(&shard)?;

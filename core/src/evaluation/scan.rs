@@ -35,18 +35,19 @@ use super::{LaidOut, Tables, Watch};
 const DENSE: f64 = 0.3;
 
 impl Prepared {
-    /// Opens a scan of an event table, or of its copy.
+    /// Opens a scan of an event table, or of some buckets of its copy or all.
     pub(super) async fn open_scan(
         &self,
         tables: &dyn Tables,
         table: &EventTable,
         copy: Option<&LaidOut>,
+        buckets: Option<&[usize]>,
     ) -> Result<Scan> {
         let (columns, state) = (table.columns(None), tables.state());
         let (schema, plan) = match copy {
             Some(LaidOut { schema, scan, .. }) => {
                 let since = microseconds(table.since, &table.time_type);
-                (Arc::clone(schema), scan(&projection(schema, &columns)?, since)?)
+                (Arc::clone(schema), scan(&projection(schema, &columns)?, since, buckets)?)
             }
             None => {
                 let filter = since_filter(&table.time, &table.time_type, table.since);

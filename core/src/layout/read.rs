@@ -137,12 +137,13 @@ impl Layout {
     /// The partitions are declared, as unknown ones: otherwise DataFusion's workers take files from one another, and a
     /// bucket comes apart.
     pub fn scan(&self, groups: &[Vec<&File>], projection: Option<&[usize]>) -> Result<FileScanConfig> {
+        let schema = self.numbered();
         let groups: Vec<FileGroup> = groups
             .iter()
-            .map(|files| files.iter().map(|file| self.partitioned(file)).collect::<FileGroup>())
+            .map(|files| files.iter().map(|file| self.partitioned(file, &schema)).collect::<FileGroup>())
             .collect();
         let partitioning = Partitioning::UnknownPartitioning(groups.len());
-        let source = ParquetSource::new(TableSchema::from(self.numbered()));
+        let source = ParquetSource::new(TableSchema::from(schema));
         let config = FileScanConfigBuilder::new(self.store_url.clone(), Arc::new(source))
             .with_file_groups(groups)
             .with_projection_indices(projection.map(<[usize]>::to_vec))?
@@ -151,8 +152,8 @@ impl Layout {
     }
 
     /// A file as DataFusion's scans take it, with the bounds of its times.
-    pub fn partitioned(&self, file: &File) -> PartitionedFile {
-        let mut statistics = Statistics::new_unknown(&self.numbered());
+    fn partitioned(&self, file: &File, schema: &Schema) -> PartitionedFile {
+        let mut statistics = Statistics::new_unknown(schema);
         statistics.num_rows = usize::try_from(file.rows).map_or(Precision::Absent, Precision::Exact);
         if let Some((first, last)) = file.span {
             let of_type = self.schema.field(self.timestamp).data_type();
