@@ -48,7 +48,7 @@ pub(crate) struct World {
     layout: (usize, usize),
     /// Whether repeated texts are written as dictionaries.
     dictionaries: bool,
-    seed: u64,
+    pub(crate) seed: u64,
 }
 
 impl Table {
