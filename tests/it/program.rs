@@ -265,6 +265,33 @@ async fn some_keys_are_looked_for_in_their_buckets_alone() {
     }
 }
 
+#[tokio::test]
+async fn rules_of_the_general_plan_have_their_members_beside_a_program_with_few() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let options = Options { threads: Some(2), warehouse: Some(format!("{at}/w")), ..Options::default() };
+    let session = open(options).await;
+    files(&session, folder.path(), [("profiles", PROFILES), ("events", EVENTS)]).await;
+    // Of a program's profiles only the keys of members are read where these are registered.
+    let others = ["ntile(5) OVER (ORDER BY points, id) = 1", "ntile(5) OVER (ORDER BY points, id) = 3"];
+    let sql = format!(
+        "CREATE PROFILE STORE world PROFILES profiles KEY (id) EVENTS events KEY (who) TIMESTAMP (at);
+         OPTIMIZE EVENTS OF world INTO 3 BUCKETS;
+         CREATE SEGMENT few AS times(true) > 1000;
+         CREATE SEGMENT first AS {}; CREATE SEGMENT third AS {};
+         EVALUATE ALL SEGMENTS",
+        others[0], others[1]
+    );
+    run(&session, &sql).await.unwrap();
+    let found = async |sql: String| first_column(&run(&session, &sql).await.unwrap());
+    assert_eq!(found("SELECT id FROM audience.few".to_owned()).await, ["p77"]);
+    for (segment, rule) in [("first", others[0]), ("third", others[1])] {
+        let stored = found(format!("SELECT id FROM audience.{segment}")).await;
+        let general = found(format!("SELECT id FROM matching('world', $r${rule}$r$)")).await;
+        assert!(stored == general && stored.len() == 1_900, "{} of {}", stored.len(), general.len());
+    }
+}
+
 /// A segment's members by the program, and by the general plan.
 async fn both(session: &Session, rule: &str) -> (Vec<String>, Vec<String>) {
     run(session, &format!("CREATE OR REPLACE SEGMENT asked AS {rule}")).await.unwrap();

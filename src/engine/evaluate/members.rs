@@ -4,8 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, new_empty_array};
-use arrow::compute::{concat, filter, is_not_null, prep_null_mask_filter};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array, new_empty_array,
+};
+use arrow::compute::{concat, filter, is_not_null, prep_null_mask_filter, take};
 use arrow::datatypes::Int64Type;
 use arrow::row::{RowConverter, SortField};
 use datafusion::physical_plan::metrics::MetricValue;
@@ -16,7 +18,7 @@ use roaring::RoaringBitmap;
 use crate::bug;
 use crate::diagnostic::Kind;
 use crate::engine::scope::Scope;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::evaluation::{Asked, Members as Found, Prepared, Tables, Watch, repeated};
 use crate::planner;
 use crate::profile::Bound;
@@ -27,7 +29,8 @@ use super::report::{Figures, Progress};
 /// The members found so far.
 #[derive(Default)]
 pub(super) struct Members {
-    /// The profiles of the first pass: later ones find theirs by key.
+    /// The profiles of the first pass, of which some yield all and some those that are members: later ones find theirs by key,
+    /// or add them.
     keys: Option<Keys>,
     members: Vec<(String, RoaringBitmap)>,
     /// How many members those rules have of which nothing else matters.
@@ -143,14 +146,11 @@ impl Members {
                 figures = std::mem::replace(&mut self.figures, pass.figures);
             }
             Some(keys) => {
-                let positions = keys.positions()?;
-                let rows = converter_rows(&keys.converter, &array)?;
-                let moved: Vec<Option<u32>> =
-                    rows.iter().map(|row| positions.get(row.as_ref() as &[u8]).copied()).collect();
-                keys.positions = Some(positions);
+                let members = pass.members.iter().fold(RoaringBitmap::new(), |all, own| all | own);
+                let moved = keys.places(&array, &members)?;
                 for (name, bitmap) in names.zip(pass.members) {
-                    let found = bitmap.iter().filter_map(|at| moved.get(at as usize).copied().flatten());
-                    self.members.push((name, found.collect()));
+                    self.members
+                        .push((name, bitmap.iter().filter_map(|at| moved.get(&at).copied()).collect()));
                 }
                 figures = pass.figures;
             }
@@ -181,6 +181,32 @@ impl Keys {
         let converter = RowConverter::new(vec![SortField::new(array.data_type().clone())])
             .map_err(|error| bug!("profile keys cannot be compared: {error}"))?;
         Ok(Self { array, converter, positions: None })
+    }
+
+    /// The positions of some of other keys, by where they are among these. Keys that are new come after all that are known.
+    fn places(&mut self, others: &ArrayRef, wanted: &RoaringBitmap) -> Result<HashMap<u32, u32>> {
+        let mut positions = self.positions()?;
+        let rows = converter_rows(&self.converter, others)?;
+        let (mut places, mut new) = (HashMap::new(), vec![]);
+        for at in wanted {
+            let key = rows.row(at as usize);
+            let place = match positions.get(key.as_ref()) {
+                Some(place) => *place,
+                None => {
+                    let place = u32::try_from(self.array.len() + new.len()).map_err(|_| too_many())?;
+                    positions.insert(Box::from(key.as_ref()), place);
+                    new.push(at);
+                    place
+                }
+            };
+            places.insert(at, place);
+        }
+        let new =
+            take(others, &UInt32Array::from(new), None).map_err(|error| bug!("profile keys: {error}"))?;
+        self.array =
+            concat(&[&*self.array, &*new]).map_err(|error| bug!("profile keys of two types: {error}"))?;
+        self.positions = Some(positions);
+        Ok(places)
     }
 
     fn positions(&mut self) -> Result<HashMap<Box<[u8]>, u32>> {
@@ -258,9 +284,7 @@ impl Pass {
             self.mark(at, rule, &known)?;
         }
         let added = u32::try_from(keys.len()).ok().and_then(|added| self.n_profiles.checked_add(added));
-        self.n_profiles = added.ok_or_else(|| {
-            crate::error::Error::new(Kind::Resource, "more than 4,294,967,295 profiles in one store")
-        })?;
+        self.n_profiles = added.ok_or_else(too_many)?;
         self.figures.profiles = u64::from(self.n_profiles);
         self.keys.push(keys);
         Ok(())
@@ -280,6 +304,10 @@ impl Pass {
         self.members[at].append(found).map_err(|error| bug!("positions out of order: {error}"))?;
         Ok(())
     }
+}
+
+fn too_many() -> Error {
+    Error::new(Kind::Resource, "more than 4,294,967,295 profiles in one store")
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
