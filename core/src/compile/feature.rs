@@ -392,6 +392,10 @@ impl Compiler<'_> {
         // The mode of a funnel is a string; some modes end it at events that match nothing.
         let has_mode = call.args.iter().any(|arg| matches!(&arg.node, Node::Literal(Value::String(_))));
         let matching = MATCHING.contains(&call.name.as_str()) || (call.name == "window_funnel" && !has_mode);
+        // A value that is known with its event alone may be a condition; what steps are linked by is none.
+        let linked_by = (call.name == "sequence_linked").then_some(3);
+        let may_hold = |(at, arg): (usize, &Arg)| matches!(arg, Arg::Channel(_)) && Some(at) != linked_by;
+        let matching = matching && !args.iter().enumerate().any(may_hold);
         let call = Call { filter: None, ..call };
         let aggregates = &mut self.out.tables[table].aggregates;
         aggregates.push(Aggregate { feature, atom, since, call, args, matching });
