@@ -23,7 +23,7 @@ const RULES: &[&str] = &[
     "count(DISTINCT device) FILTER (WHERE kind = 'view') >= 3",
     "did_then(kind = 'view' AND at >= now() - INTERVAL '80 days', kind = 'buy', INTERVAL '3 days')",
     "did_without(kind = 'cart', kind = 'buy', INTERVAL '5 days')",
-    "CASE WHEN did_then(country = 'US', CASE WHEN kind = 'view' THEN device = 'phone' END, INTERVAL '2 days') THEN points < 50 END",
+    "CASE WHEN did_then(country = 'US', CASE WHEN kind = 'view' THEN device = 'phone' END, INTERVAL '20 days') THEN points < 50 END",
     "window_funnel(INTERVAL '20 days', at, kind = 'view', kind = 'cart', kind = 'buy') = 3",
     "session_count(at, INTERVAL '2 days') > 4",
     "any_per(term, times(kind = 'view') >= 2 AND NOT did(kind = 'buy'))",
