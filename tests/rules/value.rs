@@ -61,7 +61,8 @@ impl Value {
                 differ.unwrap_or(a.len().cmp(&b.len()))
             }
             (a, b) => match (a.number(), b.number()) {
-                (Some(a), Some(b)) => a.total_cmp(&b),
+                // As SQL has it: zero has no sign, and NaN is above all others.
+                (Some(a), Some(b)) => (a + 0.0).total_cmp(&(b + 0.0)),
                 _ => panic!("{a:?} and {b:?} do not compare"),
             },
         })

@@ -1,6 +1,7 @@
 //! The one way to make a DataFusion session: functions, planners, settings, limits.
 
 mod functions;
+mod physical;
 
 use std::any::Any;
 use std::num::NonZeroUsize;
@@ -144,6 +145,7 @@ pub fn base_state(
         .with_runtime_env(runtime)
         .with_default_features()
         .with_query_planner(planner)
+        .with_physical_optimizer_rules(physical::rules())
         .build();
     coterie_udfs::register_all_in(&mut state)?;
     Ok(state)
