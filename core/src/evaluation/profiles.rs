@@ -166,8 +166,10 @@ impl ProfileScan {
         let mut places = vec![NOBODY; wanted.as_ref().map_or(0, |wanted| wanted.len())];
         let memory = MemoryConsumer::new("profiles of an evaluation").register(task.memory_pool());
         let is_nobody = wanted.is_some() && places.is_empty();
-        let n_parts =
-            if is_nobody || self.reader.columns().is_empty() { 0 } else { self.reader.rows.n_parts() };
+        // Nobody asks about rows; an expression without columns asks about each.
+        let is_read =
+            !self.reader.columns().is_empty() || !self.reader.evaluation.profiles.subjects.is_empty();
+        let n_parts = if is_nobody || !is_read { 0 } else { self.reader.rows.n_parts() };
         let n_threads = match self.reader.rows {
             Rows::Files(_) => n_parts.min(task.session_config().target_partitions()),
             // What makes them may wait until somebody takes those of each partition.
