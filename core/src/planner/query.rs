@@ -226,9 +226,12 @@ impl<'a> Query<'a> {
         match aggregates {
             // The one filter there is reads best, and prunes best, as the condition of the whole.
             [(at, Call { filter: Some(filter), .. })] if !self.shared => {
+                let (moved, kept): (Vec<&Expr>, Vec<&Expr>) =
+                    conjuncts(filter).into_iter().partition(|part| !captures(part));
                 conditions = self.hidden(events);
-                conditions.extend(printer.conjuncts(filter));
-                select.push(column(&printer, *at, &Call { filter: None, ..aggregates[0].1.clone() }));
+                conditions.extend(moved.into_iter().flat_map(|part| printer.conjuncts(part)));
+                let kept = Expr::all(kept.into_iter().cloned()).map(Box::new);
+                select.push(column(&printer, *at, &Call { filter: kept, ..aggregates[0].1.clone() }));
             }
             _ => {
                 if self.shared {
@@ -511,6 +514,31 @@ fn relations(expr: &Expr, used: &mut BTreeSet<Relation>) {
         }
         true
     });
+}
+
+/// The conditions that must hold together.
+fn conjuncts(expr: &Expr) -> Vec<&Expr> {
+    match &expr.node {
+        Node::Binary { op: BinaryOp::And, left, right } => [conjuncts(left), conjuncts(right)].concat(),
+        _ => vec![expr],
+    }
+}
+
+/// Whether a lambda of the expression looks at columns. DataFusion 55 may move a condition to where its columns have
+/// other positions, and forgets about the parameters of such a lambda, which come after them. Coterie's own sessions do not
+/// (`session::physical`), but what is shown may run in others.
+fn captures(expr: &Expr) -> bool {
+    let mut found = false;
+    walk(expr, &mut |part| {
+        if let Node::Lambda { body, .. } = &part.node {
+            walk(body, &mut |inner| {
+                found |= matches!(inner.node, Node::Attribute { .. });
+                !found
+            });
+        }
+        !found
+    });
+    found
 }
 
 fn has_window(expr: &Expr) -> bool {
