@@ -284,9 +284,20 @@ fn whole(random: &mut Random, end: usize) -> Value {
     maybe(random, |random| Value::Int(random.below(end) as i64 - 1))
 }
 
-/// A multiple of a quarter, so that sums are exact in any order.
+/// A multiple of a quarter, so that sums are exact in any order, or one of the two zeros.
 fn real(random: &mut Random) -> Value {
-    maybe(random, |random| Value::Float(random.below(400) as f64 / 4.0 - 10.0))
+    maybe(random, |random| {
+        Value::Float(match random.below(400) {
+            drawn @ 0..10 => {
+                if drawn < 5 {
+                    0.0
+                } else {
+                    -0.0
+                }
+            }
+            drawn => drawn as f64 / 4.0 - 10.0,
+        })
+    })
 }
 
 fn tags(random: &mut Random) -> Value {

@@ -322,7 +322,7 @@ impl<'a> Interpreter<'a> {
                     .filter(|(value, _)| !value.is_null())
                     .collect();
                 let before = all.iter().filter(|(value, key)| {
-                    let order = own.compare(value).unwrap().then(key.compare(&place.profile[0]).unwrap());
+                    let order = own.order(value).then(key.order(&place.profile[0]));
                     order.is_lt()
                 });
                 let (before, limit) = (before.count() as f64, self.eval(&args[1], place).number().unwrap());
@@ -436,7 +436,7 @@ impl<'a> Interpreter<'a> {
                     }
                 }
                 (false, false) => {
-                    let order_of_values = a.compare(&b).unwrap();
+                    let order_of_values = a.order(&b);
                     if order.descending { order_of_values.reverse() } else { order_of_values }
                 }
             };

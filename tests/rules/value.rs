@@ -61,11 +61,19 @@ impl Value {
                 differ.unwrap_or(a.len().cmp(&b.len()))
             }
             (a, b) => match (a.number(), b.number()) {
-                // As SQL has it: zero has no sign, and NaN is above all others.
+                // Zero has no sign.
                 (Some(a), Some(b)) => (a + 0.0).total_cmp(&(b + 0.0)),
                 _ => panic!("{a:?} and {b:?} do not compare"),
             },
         })
+    }
+
+    /// How two values are sorted, neither of which is NULL: zeros by their sign.
+    pub(crate) fn order(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Float(a), Self::Float(b)) => a.total_cmp(b),
+            _ => self.compare(other).unwrap(),
+        }
     }
 
     pub(crate) fn equals(&self, other: &Self) -> Option<bool> {

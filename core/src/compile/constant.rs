@@ -26,9 +26,10 @@ impl Tick {
     }
 }
 
-/// The key by which floating-point numbers are ordered as arrow orders them: NaN is the greatest.
+/// The key by which floating-point numbers compare as in SQL: zero has no sign, NaN is the greatest.
 pub fn float_key(value: f64) -> i64 {
-    let bits = value.to_bits().cast_signed();
+    // Of the two zeros and zero the sum is the one without a sign.
+    let bits = (value + 0.0).to_bits().cast_signed();
     // Of negative numbers all bits but the sign are turned, so that a greater magnitude is less.
     bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
 }

@@ -130,7 +130,9 @@ impl Channel {
             Kind::Float => {
                 let values = cast(values, &DataType::Float64).map_err(failed)?;
                 let values = values.as_primitive::<Float64Type>();
-                (values.values().iter().map(|value| value.to_bits()).collect(), values.nulls().cloned())
+                // Zero has no sign.
+                let codes = values.values().iter().map(|value| (value + 0.0).to_bits());
+                (codes.collect(), values.nulls().cloned())
             }
             Kind::Text => {
                 let values = cast(values, &DataType::Utf8View).map_err(failed)?;
