@@ -51,6 +51,13 @@ pub(crate) struct World {
     pub(crate) seed: u64,
 }
 
+/// The types that columns are written with, whatever the interpreter thinks of them.
+struct Written {
+    whole: DataType,
+    real: DataType,
+    text: DataType,
+}
+
 impl Table {
     pub(crate) fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|(column, _)| *column == name)
@@ -183,6 +190,32 @@ impl World {
         sql + "  LOOKUP products KEY (sku) ON events (sku)\n  LOOKUP plans KEY (plan) ON people (plan);\n"
     }
 
+    fn written(&self) -> Written {
+        let of = |choices: &[DataType], by: u64| {
+            choices[usize::try_from(self.seed / by).unwrap() % choices.len()].clone()
+        };
+        let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        Written {
+            whole: of(
+                &[DataType::Int64, DataType::Int32, DataType::Int64, DataType::Int16, DataType::Int8],
+                2,
+            ),
+            real: of(
+                &[DataType::Float64, DataType::Float64, DataType::Float32, DataType::Decimal128(12, 2)],
+                3,
+            ),
+            text: match self.dictionaries {
+                true => dictionary,
+                false => of(&[DataType::Utf8, DataType::LargeUtf8, DataType::Utf8View], 5),
+            },
+        }
+    }
+
+    /// Whether zeros have a sign, by which they are sorted.
+    pub(crate) fn has_signed_zeros(&self) -> bool {
+        !matches!(self.written().real, DataType::Decimal128(..))
+    }
+
     fn batch(&self, table: &Table, rows: &[&Vec<Value>]) -> RecordBatch {
         let fields = table.columns.iter().map(|(name, of)| Field::new(*name, of.clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Fields>()));
@@ -196,16 +229,18 @@ impl World {
         let mut reader =
             ReaderBuilder::new(Arc::clone(&schema)).with_batch_size(1 << 20).build(&text[..]).unwrap();
         let batch = reader.next().map_or_else(|| RecordBatch::new_empty(schema), Result::unwrap);
-        if !self.dictionaries {
-            return batch;
-        }
-        let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        let written = self.written();
         let schema = batch.schema();
         let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
-            // Keys too: a table of events need not have its key as the people have it.
-            let is_text = *field.data_type() == DataType::Utf8 && table.name != "people";
-            let column = if is_text { cast(column, &dictionary).unwrap() } else { Arc::clone(column) };
-            (field.name().clone(), column, true)
+            // A table of events need not have its key as the people have it.
+            let to = match field.data_type() {
+                _ if field.name() == "id" => field.data_type(),
+                DataType::Int64 => &written.whole,
+                DataType::Float64 => &written.real,
+                DataType::Utf8 => &written.text,
+                other => other,
+            };
+            (field.name().clone(), cast(column, to).unwrap(), true)
         });
         RecordBatch::try_from_iter_with_nullable(columns.collect::<Vec<_>>()).unwrap()
     }

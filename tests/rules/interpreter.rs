@@ -322,7 +322,7 @@ impl<'a> Interpreter<'a> {
                     .filter(|(value, _)| !value.is_null())
                     .collect();
                 let before = all.iter().filter(|(value, key)| {
-                    let order = own.order(value).then(key.order(&place.profile[0]));
+                    let order = self.order_of(&own, value).then(self.order_of(key, &place.profile[0]));
                     order.is_lt()
                 });
                 let (before, limit) = (before.count() as f64, self.eval(&args[1], place).number().unwrap());
@@ -415,6 +415,14 @@ impl<'a> Interpreter<'a> {
         }
     }
 
+    /// How two values are sorted, neither of which is NULL.
+    fn order_of(&self, a: &Value, b: &Value) -> Ordering {
+        match (a, b) {
+            (Value::Float(a), Value::Float(b)) if self.world.has_signed_zeros() => a.total_cmp(b),
+            _ => a.compare(b).unwrap(),
+        }
+    }
+
     fn order(&self, orders: &'a [Order], a: &Place<'a>, b: &Place<'a>) -> Ordering {
         for order in orders {
             let (a, b) = (self.eval(&order.expr, a), self.eval(&order.expr, b));
@@ -436,7 +444,7 @@ impl<'a> Interpreter<'a> {
                     }
                 }
                 (false, false) => {
-                    let order_of_values = a.order(&b);
+                    let order_of_values = self.order_of(&a, &b);
                     if order.descending { order_of_values.reverse() } else { order_of_values }
                 }
             };

@@ -68,14 +68,6 @@ impl Value {
         })
     }
 
-    /// How two values are sorted, neither of which is NULL: zeros by their sign.
-    pub(crate) fn order(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Self::Float(a), Self::Float(b)) => a.total_cmp(b),
-            _ => self.compare(other).unwrap(),
-        }
-    }
-
     pub(crate) fn equals(&self, other: &Self) -> Option<bool> {
         self.compare(other).map(Ordering::is_eq)
     }
