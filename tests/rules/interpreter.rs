@@ -418,7 +418,9 @@ impl<'a> Interpreter<'a> {
     /// How two values are sorted, neither of which is NULL.
     fn order_of(&self, a: &Value, b: &Value) -> Ordering {
         match (a, b) {
-            (Value::Float(a), Value::Float(b)) if self.world.has_signed_zeros() => a.total_cmp(b),
+            (Value::Float(_), _) | (_, Value::Float(_)) if self.world.has_signed_zeros() => {
+                a.number().unwrap().total_cmp(&b.number().unwrap())
+            }
             _ => a.compare(b).unwrap(),
         }
     }
