@@ -190,6 +190,7 @@ impl World {
         sql + "  LOOKUP products KEY (sku) ON events (sku)\n  LOOKUP plans KEY (plan) ON people (plan);\n"
     }
 
+    /// The types by the world's seed, so that they take nothing from what is random about its values.
     fn written(&self) -> Written {
         let of = |choices: &[DataType], by: u64| {
             choices[usize::try_from(self.seed / by).unwrap() % choices.len()].clone()
@@ -204,9 +205,10 @@ impl World {
                 &[DataType::Float64, DataType::Float64, DataType::Float32, DataType::Decimal128(12, 2)],
                 3,
             ),
-            text: match self.dictionaries {
-                true => dictionary,
-                false => of(&[DataType::Utf8, DataType::LargeUtf8, DataType::Utf8View], 5),
+            text: if self.dictionaries {
+                dictionary
+            } else {
+                of(&[DataType::Utf8, DataType::LargeUtf8, DataType::Utf8View], 5)
             },
         }
     }
@@ -323,13 +325,8 @@ fn whole(random: &mut Random, end: usize) -> Value {
 fn real(random: &mut Random) -> Value {
     maybe(random, |random| {
         Value::Float(match random.below(400) {
-            drawn @ 0..10 => {
-                if drawn < 5 {
-                    0.0
-                } else {
-                    -0.0
-                }
-            }
+            0..5 => 0.0,
+            5..10 => -0.0,
             drawn => drawn as f64 / 4.0 - 10.0,
         })
     })
